@@ -1,0 +1,2 @@
+//! Files and directories.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! TCP.
+#![forbid(unsafe_code)]

@@ -1,0 +1,97 @@
+//! Work that blocks a thread, done on a thread that may block.
+//!
+//! [`blocking`](fn@blocking) lends a closure to a thread of the runtime's pool while its task
+//! parks. The closure may borrow, because its caller does not go on before it has returned.
+//!
+//! The parts: `job` is the loan, and the only unsafe code; `lane` is a queue and its threads;
+//! `pool` is a runtime's lanes, one for each kind of work; `done` is where a caller waits.
+
+mod done;
+mod job;
+mod lane;
+mod pool;
+mod resolve;
+mod stats;
+#[cfg(test)]
+mod tests;
+
+use std::panic::Location;
+
+pub(crate) use pool::{Config, Pool};
+#[doc(hidden)]
+pub use resolve::resolve;
+pub use stats::{LaneStats, PoolStats};
+
+use crate::{context, wait};
+
+/// Calls `f` on a thread that may block, while the calling task parks, and returns its result.
+///
+/// For what would hold up a worker: a C library that waits, a long computation, a crate that opens
+/// its own sockets. `f` may borrow from the caller, thread-locals aside: it runs on another thread.
+///
+/// The pool makes threads as they are needed, up to a limit (512 by default), and lets them go when
+/// they have been idle for 10 seconds. Beyond the limit calls queue up. Where the system refuses a
+/// thread, the call waits for one to be free, or, if there is none at all, is made on the worker.
+///
+/// # Blocking
+///
+/// Parks the task until `f` has returned. On a plain thread, inside `no_park`, and inside another
+/// call of `blocking`, `f` is called on the spot.
+///
+/// **Do not wait for other tasks inside `f`** where these may need the pool as well: with 512 such
+/// calls, each holds a thread until a task is done that waits for a thread. The runtime reports a
+/// pool in which nothing gets done, and names the calls that hold its threads.
+///
+/// # Cancellation
+///
+/// A parking point at entry: a task that is being cancelled does not call `f`. Once `f` is on its
+/// way it is waited for, because it may borrow from this very stack: an `f` that never returns
+/// holds its thread, its task and every timeout around it.
+///
+/// # Panics
+///
+/// With `f`'s payload, if `f` panics.
+///
+/// # Examples
+///
+/// ```
+/// use sedge_runtime::blocking;
+///
+/// let mut numbers = vec![3, 1, 2];
+/// let smallest = blocking(|| {
+///     numbers.sort();
+///     numbers[0]
+/// });
+/// assert_eq!((smallest, numbers), (1, vec![1, 2, 3]));
+/// ```
+#[track_caller]
+pub fn blocking<F, T>(f: F) -> T
+where
+    F: FnOnce() -> T + Send,
+    T: Send,
+{
+    let caller = Location::caller();
+    wait::checkpoint();
+    match context::current_pool() {
+        // A job that comes back is dropped, which makes it run here.
+        Some(pool) => job::lend(caller, f, |job| drop(pool.general.submit(job))),
+        None => f(),
+    }
+}
+
+/// [`blocking`](fn@blocking) in the lane for files, which has 32 threads for each CPU. For the fs
+/// crate.
+#[doc(hidden)]
+#[track_caller]
+pub fn blocking_file<F, T>(f: F) -> T
+where
+    F: FnOnce() -> T + Send,
+    T: Send,
+{
+    let caller = Location::caller();
+    wait::checkpoint();
+    match context::current_pool() {
+        Some(pool) => job::lend(caller, f, |job| drop(pool.files.submit(job))),
+        None => f(),
+    }
+}

@@ -1,0 +1,39 @@
+//! The one place where the netpoller asks who is calling.
+
+use std::sync::Arc;
+
+use super::poller::Poller;
+
+/// Calls `f` with the poller of the worker that runs the calling task; with `None` on a plain thread
+/// and inside `no_park`.
+pub(super) fn with_current<R>(f: impl FnOnce(Option<&Arc<Poller>>) -> R) -> R {
+    #[cfg(test)]
+    if let Some(poller) = pretend::current() {
+        return f(Some(&poller));
+    }
+    f(crate::context::current_poller().as_ref())
+}
+
+/// Lets the tests of this module wait as a worker's task does, on a plain thread, while another
+/// thread polls.
+#[cfg(test)]
+pub(super) mod pretend {
+    use std::collections::HashMap;
+    use std::sync::{Arc, LazyLock};
+    use std::thread::{self, ThreadId};
+
+    use parking_lot::Mutex;
+
+    use super::Poller;
+
+    static POLLERS: LazyLock<Mutex<HashMap<ThreadId, Arc<Poller>>>> = LazyLock::new(Mutex::default);
+
+    pub(super) fn current() -> Option<Arc<Poller>> {
+        POLLERS.lock().get(&thread::current().id()).cloned()
+    }
+
+    /// From now on, waits of this thread rely on `poller`.
+    pub(in crate::io) fn set(poller: &Arc<Poller>) {
+        POLLERS.lock().insert(thread::current().id(), Arc::clone(poller));
+    }
+}

@@ -1,0 +1,141 @@
+//! An epoll instance: one for each worker.
+//!
+//! Its owner polls it between tasks and sleeps in it; while the owner is stuck in a task, the
+//! monitor may poll in its place. Anybody may [`wake`](Poller::wake) it, and register sources.
+//!
+//! Everything is edge-triggered, the eventfd included, which is therefore never read: each write
+//! to it is an edge.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::entry::Token;
+use super::readiness::Report;
+use super::slab;
+use super::sys::{self, Event, Events};
+
+/// What a source is registered for, besides both directions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Interest {
+    /// Nothing.
+    Plain,
+    /// Out-of-band data, which ends the trust in short counts.
+    Priority,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Poller {
+    epoll: OwnedFd,
+    wakeup: OwnedFd,
+    /// Stored with Release before the waiters are roused, loaded with Acquire: who was roused sees
+    /// it through the readiness word in any case.
+    retired: AtomicBool,
+}
+
+impl Poller {
+    /// # Errors
+    /// Those of `epoll_create1(2)` and `eventfd(2)`: `EMFILE`, `ENFILE`, `ENOMEM`.
+    pub(crate) fn new() -> io::Result<Self> {
+        let poller = Self {
+            epoll: sys::epoll_create()?,
+            wakeup: sys::eventfd()?,
+            retired: AtomicBool::new(false),
+        };
+        let event = Event { token: Token::WAKEUP, bits: (libc::EPOLLIN | libc::EPOLLET) as u32 };
+        sys::epoll_add(poller.epoll.as_fd(), poller.wakeup.as_raw_fd(), event)?;
+        Ok(poller)
+    }
+
+    /// Waits for events, at most until `timeout` passes (`None`: for ever; zero: not at all), and
+    /// dispatches them: sets readiness and wakes waiters. Returns how many sources had one.
+    ///
+    /// May return early, with none, after a [`wake`](Self::wake) or a signal.
+    ///
+    /// # Errors
+    /// None that a running program meets: `EBADF` and the like would be a bug.
+    pub(crate) fn poll(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<usize> {
+        sys::epoll_wait(self.epoll.as_fd(), events, timeout)?;
+        let mut sources = 0;
+        for Event { token, bits } in events.iter() {
+            if token != Token::WAKEUP {
+                Token::dispatch(token, Report::from_epoll(bits));
+                sources += 1;
+            }
+        }
+        Ok(sources)
+    }
+
+    /// Ends the present [`poll`](Self::poll), or else the next, without an event. Never waits.
+    pub(crate) fn wake(&self) {
+        sys::eventfd_add_one(self.wakeup.as_fd());
+    }
+
+    /// Nobody will poll this any more. Waits that rely on it are woken, and register elsewhere.
+    ///
+    /// A worker calls this when its tasks have ended, after its last poll. Looks at every entry of
+    /// the slab.
+    pub(crate) fn retire(&self) {
+        self.retired.store(true, Ordering::Release);
+        for entry in slab::all() {
+            entry.abandon_home(self);
+        }
+    }
+
+    pub(super) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Acquire)
+    }
+
+    /// Tells pollers apart, as long as they live. Never zero.
+    pub(super) fn id(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
+    pub(super) fn add(
+        &self,
+        fd: BorrowedFd<'_>,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
+        let bits = libc::EPOLLIN
+            | libc::EPOLLOUT
+            | libc::EPOLLRDHUP
+            | libc::EPOLLET
+            | match interest {
+                Interest::Plain => 0,
+                Interest::Priority => libc::EPOLLPRI,
+            };
+        let event = Event { token: token.to_u64(), bits: bits as u32 };
+        sys::epoll_add(self.epoll.as_fd(), fd.as_raw_fd(), event).map_err(explain)
+    }
+
+    /// Removes a descriptor that [`add`](Self::add) has added.
+    pub(super) fn delete(&self, fd: RawFd) {
+        // ENOENT or EBADF: somebody has closed the descriptor behind its owner's back. Whatever
+        // epoll still says about it finds nobody.
+        let _ = sys::epoll_delete(self.epoll.as_fd(), fd);
+    }
+}
+
+/// Says in words what epoll says in a number, where the number misleads.
+fn explain(e: io::Error) -> io::Error {
+    match e.raw_os_error() {
+        Some(libc::EPERM) => io::Error::new(
+            io::ErrorKind::Unsupported,
+            "epoll cannot wait for this kind of file (a regular file or a directory): \
+             use sedge_runtime::blocking",
+        ),
+        Some(libc::EEXIST) => io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "the descriptor is already in another Source: share that one, or duplicate the \
+             descriptor",
+        ),
+        Some(libc::ENOSPC) => io::Error::new(
+            io::ErrorKind::QuotaExceeded,
+            "the limit on epoll registrations is reached: raise fs.epoll.max_user_watches",
+        ),
+        _ => e,
+    }
+}

@@ -1,0 +1,333 @@
+//! [`Source`]: anything with a pollable descriptor.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use super::entry::Entry;
+use super::operation::Operation;
+use super::poller::Interest;
+use super::readiness::{Direction, Snapshot};
+use super::{slab, sys};
+
+/// A value with a file descriptor, whose operations park the calling task instead of blocking its
+/// worker.
+///
+/// The descriptor is one that epoll accepts: a socket, a pipe, a terminal, an eventfd, a timerfd, a
+/// device. A `Source` wraps its owner and hands out shared references to it only, so that the
+/// descriptor stays open for as long as the netpoller knows it.
+///
+/// Any number of tasks, threads and futures may use one source at a time, for reading and for
+/// writing; waiters are woken first come, first served, one for each event, and who is woken and
+/// leaves something behind wakes the next.
+///
+/// A duplicate of the descriptor (`try_clone`, `dup`) in another `Source` waits on its own. The same
+/// descriptor in two sources is refused when the second waits.
+///
+/// # Examples
+///
+/// A pair of sockets, of a kind that no type in this workspace wraps:
+///
+/// ```no_run
+/// use std::io::{Read, Write};
+/// use std::os::unix::net::UnixStream;
+/// use sedge_runtime::io::Source;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let (a, b) = UnixStream::pair()?;
+/// let (a, b) = (Source::new(a)?, Source::new(b)?);
+/// a.write_with(|mut s| s.write(b"ping"))?;
+/// let mut buf = [0; 4];
+/// let n = b.read_with(|mut s| s.read(&mut buf))?;
+/// assert_eq!(&buf[..n], b"ping");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Source<T: AsFd> {
+    // Fields are dropped in this order: the registration ends before the descriptor is closed.
+    registration: Registration,
+    inner: T,
+}
+
+impl<T: AsFd> Source<T> {
+    /// Wraps `inner`, and sets `O_NONBLOCK` on its descriptor.
+    ///
+    /// The flag belongs to the open file: duplicates of the descriptor, and children that inherit
+    /// it, have it too. It stays set when the source ends.
+    ///
+    /// Nothing is registered before something has to wait, so files that epoll refuses are not
+    /// found out here.
+    ///
+    /// # Errors
+    /// Those of `fcntl(2)`.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # fn main() -> std::io::Result<()> {
+    /// let socket = std::net::UdpSocket::bind("127.0.0.1:0")?;
+    /// let source = sedge_runtime::io::Source::new(socket)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn new(inner: T) -> io::Result<Self> {
+        sys::set_nonblocking(inner.as_fd())?;
+        Ok(Self::assume_nonblocking(inner))
+    }
+
+    /// Wraps `inner` as it is: either its descriptor has `O_NONBLOCK`, or every operation that it is
+    /// used with asks for no waiting by itself (`MSG_DONTWAIT`, `RWF_NOWAIT`). An operation that
+    /// waits all the same blocks its worker.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # fn main() -> std::io::Result<()> {
+    /// let socket = std::net::UdpSocket::bind("127.0.0.1:0")?;
+    /// socket.set_nonblocking(true)?;
+    /// let source = sedge_runtime::io::Source::assume_nonblocking(socket);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub const fn assume_nonblocking(inner: T) -> Self {
+        Self { registration: Registration::new(), inner }
+    }
+
+    /// Lets [`Operation::transfer`] conclude from a short count that nothing is left, which saves the
+    /// system call that would say so.
+    ///
+    /// **For TCP streams only.** Elsewhere data may be queued behind a short read without a further
+    /// event: Unix streams after a descriptor was passed, terminals, pipes in packet mode, inotify,
+    /// datagrams, kernel TLS. A read that is never told of it waits for ever.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # fn main() -> std::io::Result<()> {
+    /// let stream = std::net::TcpStream::connect("127.0.0.1:80")?;
+    /// let source = sedge_runtime::io::Source::new(stream)?.trust_short_counts();
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn trust_short_counts(mut self) -> Self {
+        self.registration.interest = Interest::Priority;
+        self
+    }
+
+    /// The wrapped value. Its descriptor must not be put into non-waiting operations' way by
+    /// clearing `O_NONBLOCK`; all else is allowed.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # fn main() -> std::io::Result<()> {
+    /// # let source = sedge_runtime::io::Source::new(std::net::UdpSocket::bind("127.0.0.1:0")?)?;
+    /// println!("{}", source.get_ref().local_addr()?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub const fn get_ref(&self) -> &T {
+        &self.inner
+    }
+
+    /// Takes the value out, and its descriptor out of the netpoller. `O_NONBLOCK` stays as it is.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # fn main() -> std::io::Result<()> {
+    /// # let source = sedge_runtime::io::Source::new(std::net::UdpSocket::bind("127.0.0.1:0")?)?;
+    /// let socket = source.into_inner();
+    /// socket.set_nonblocking(false)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn into_inner(self) -> T {
+        let Self { registration, inner } = self;
+        drop(registration);
+        inner
+    }
+
+    /// Begins an operation that reads: one that waits until there is something to read, or to
+    /// accept.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let source = sedge_runtime::io::Source::new(std::net::UdpSocket::bind("127.0.0.1:0")?)?;
+    /// let mut buf = [0; 1500];
+    /// let one_second = Some(Duration::from_secs(1));
+    /// let (n, from) = source.reading().timeout(one_second).run(|s| s.recv_from(&mut buf))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub const fn reading(&self) -> Operation<'_, T> {
+        Operation::new(self, Direction::Read)
+    }
+
+    /// Begins an operation that writes: one that waits until there is room.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let source = sedge_runtime::io::Source::new(std::net::UdpSocket::bind("127.0.0.1:0")?)?;
+    /// let one_second = Some(Duration::from_secs(1));
+    /// source.writing().timeout(one_second).run(|s| s.send(b"ping"))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub const fn writing(&self) -> Operation<'_, T> {
+        Operation::new(self, Direction::Write)
+    }
+
+    /// Calls `op` until it returns something else than `WouldBlock`, waiting in between until the
+    /// source may be readable: [`reading`](Self::reading) without a time limit.
+    ///
+    /// # Blocking
+    /// Parks the task, or blocks a plain thread.
+    ///
+    /// # Cancellation
+    /// A cancellation point, at entry and while it waits. In a task that is being cancelled, where
+    /// it would wait, it returns an error.
+    ///
+    /// # Errors
+    /// What `op` returns, `WouldBlock` excepted; and when it has to wait: `Unsupported` for a file
+    /// that epoll refuses, `AlreadyExists` for a descriptor that another source has,
+    /// `QuotaExceeded` at the limit on registrations.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # fn main() -> std::io::Result<()> {
+    /// # let source = sedge_runtime::io::Source::new(std::net::UdpSocket::bind("127.0.0.1:0")?)?;
+    /// let mut buf = [0; 1500];
+    /// let (n, from) = source.read_with(|s| s.recv_from(&mut buf))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[inline]
+    pub fn read_with<R>(&self, op: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
+        self.reading().run(op)
+    }
+
+    /// Calls `op` until it returns something else than `WouldBlock`, waiting in between until the
+    /// source may be writable: [`writing`](Self::writing) without a time limit.
+    ///
+    /// Blocking, cancellation and errors are those of [`read_with`](Self::read_with).
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # fn main() -> std::io::Result<()> {
+    /// # let source = sedge_runtime::io::Source::new(std::net::UdpSocket::bind("127.0.0.1:0")?)?;
+    /// source.write_with(|s| s.send(b"ping"))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[inline]
+    pub fn write_with<R>(&self, op: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
+        self.writing().run(op)
+    }
+
+    /// Waits until the source is readable, has ended, or has an error.
+    ///
+    /// The answer is the kernel's, by `poll(2)`. It may no longer hold when this returns, if others
+    /// read from the source.
+    ///
+    /// Blocking, cancellation and errors are those of [`read_with`](Self::read_with).
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # fn main() -> std::io::Result<()> {
+    /// # let source = sedge_runtime::io::Source::new(std::net::UdpSocket::bind("127.0.0.1:0")?)?;
+    /// source.readable()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn readable(&self) -> io::Result<()> {
+        self.reading().ready()
+    }
+
+    /// Waits until the source is writable, its other end has gone, or it has an error.
+    ///
+    /// As [`readable`](Self::readable).
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # fn main() -> std::io::Result<()> {
+    /// # let source = sedge_runtime::io::Source::new(std::net::UdpSocket::bind("127.0.0.1:0")?)?;
+    /// source.writable()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn writable(&self) -> io::Result<()> {
+        self.writing().ready()
+    }
+
+    pub(super) const fn registration(&self) -> &Registration {
+        &self.registration
+    }
+}
+
+impl<T: AsFd> AsFd for Source<T> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.inner.as_fd()
+    }
+}
+
+/// A source's place in the netpoller: none, until something has waited.
+#[derive(Debug)]
+pub(super) struct Registration {
+    entry: OnceLock<&'static Entry>,
+    interest: Interest,
+}
+
+// The entry's words and queues are consistent after a panic anywhere: a `HeldWake` passes on what
+// the panicking call held.
+impl UnwindSafe for Registration {}
+impl RefUnwindSafe for Registration {}
+
+impl Registration {
+    const fn new() -> Self {
+        Self { entry: OnceLock::new(), interest: Interest::Plain }
+    }
+
+    #[inline]
+    pub(super) fn snapshot(&self) -> Snapshot {
+        self.entry.get().map_or(Snapshot::UNREGISTERED, |entry| entry.readiness().load())
+    }
+
+    /// The entry, for somebody who is going to wait.
+    pub(super) fn entry(&self) -> &'static Entry {
+        self.entry.get_or_init(slab::allocate)
+    }
+
+    pub(super) fn interest(&self) -> Interest {
+        self.interest
+    }
+
+    /// A system call, made after `seen`, has moved less than it was asked for.
+    #[inline]
+    pub(super) fn note_short_count(&self, seen: Snapshot, direction: Direction) {
+        if self.interest == Interest::Priority && seen.trusts_short_counts() {
+            if let Some(entry) = self.entry.get() {
+                entry.readiness().clear(seen, direction);
+            }
+        }
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        if let Some(entry) = self.entry.get() {
+            entry.release();
+        }
+    }
+}
+
+/// The earliest of two moments, where `None` is never.
+pub(super) fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}

@@ -1,0 +1,29 @@
+//! The atomics and locks of every modelled protocol: std's and `parking_lot`'s, or loom's under
+//! `cfg(sedge_loom)`, so that the code that is modelled is the code that runs.
+
+#[cfg(not(sedge_loom))]
+mod imp {
+    pub(crate) use parking_lot::Mutex;
+    pub(crate) use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering, fence};
+}
+
+#[cfg(sedge_loom)]
+mod imp {
+    pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicUsize, Ordering, fence};
+
+    /// loom's lock under `parking_lot`'s signature.
+    #[derive(Debug)]
+    pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(loom::sync::Mutex::new(value))
+        }
+
+        pub(crate) fn lock(&self) -> loom::sync::MutexGuard<'_, T> {
+            self.0.lock().expect("a model's thread panicked")
+        }
+    }
+}
+
+pub(crate) use imp::*;

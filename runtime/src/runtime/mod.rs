@@ -1,0 +1,271 @@
+//! A runtime's life: how it starts, and how it ends.
+//!
+//! - [`run`] and [`Builder::run`]: a runtime for as long as one root task runs, with the calling
+//!   thread as one of its workers.
+//! - [`Runtime`]: one that is kept, on threads of its own.
+//! - the default runtime: started by the first [`spawn`](crate::spawn()) on a plain thread; its
+//!   tasks die with the process, as detached threads do.
+//!
+//! # The end
+//!
+//! Every task is cancelled, through the ordinary scheduler: each unwinds at its parking point, its
+//! destructors run (and may wait), each once. Then the threads are joined. What has not ended when
+//! the time is up is *abandoned*: its memory is leaked, never freed, a worker that is home to such a
+//! task keeps its thread for ever, and a message says how many there are. Under `panic = "abort"`
+//! nothing can be unwound: tasks are abandoned at once, without destructors.
+
+mod builder;
+mod default;
+mod shutdown;
+mod thread;
+
+use std::cell::Cell;
+use std::io;
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::context;
+use crate::scheduler::{Role, Shared, Worker};
+use crate::stack::StackSize;
+use crate::task::{JoinHandle, spawn_root, spawns_into};
+
+pub use builder::Builder;
+pub(crate) use default::default;
+pub(crate) use shutdown::Gone;
+pub(crate) use thread::start_worker;
+
+/// The root task's stack, where the runtime's are not larger: it is the program's `main`, and it is
+/// one. Address space only.
+const ROOT_STACK_BYTES: usize = 8 << 20;
+
+/// Runs `f` as the root task of a new runtime with the default settings, on the calling thread, and
+/// returns its result. The other tasks are cancelled when it returns.
+///
+/// The calling thread is one of the workers, so `f` need be neither `Send` nor `'static`.
+///
+/// # Blocking
+///
+/// Blocks the calling thread until `f` and the shutdown after it are done. Inside a task, `f` runs
+/// in that task, and what it spawns in the new runtime.
+///
+/// # Panics
+///
+/// If the runtime cannot start ([`Builder::run`] returns the error instead), and with `f`'s panic.
+///
+/// # Examples
+///
+/// ```
+/// # use sedge_runtime as sedge;
+/// let words = ["green", "threads"];
+/// let lengths = sedge::run(|| {
+///     let len = words[0].len();
+///     sedge::spawn(move || len + 7).join().unwrap()
+/// });
+/// assert_eq!(lengths, 12);
+/// ```
+pub fn run<F, T>(f: F) -> T
+where
+    F: FnOnce() -> T,
+{
+    Builder::new().run(f).unwrap_or_else(|error| panic!("failed to start the runtime: {error}"))
+}
+
+/// How many workers the calling task's runtime was built with; on a plain thread, the default that
+/// a new one would get.
+///
+/// # Errors
+///
+/// `InvalidInput`: there is no runtime here, and `SEDGE_WORKERS` is no number of workers.
+///
+/// # Examples
+///
+/// ```
+/// # use sedge_runtime as sedge;
+/// let workers = sedge::runtime::Builder::new().workers(2).run(sedge::runtime::workers);
+/// assert_eq!(workers.unwrap().unwrap(), 2);
+/// ```
+pub fn workers() -> io::Result<usize> {
+    let here = context::with_worker(|worker| spawns_into(worker).map(|shared| shared.config.workers));
+    here.map_or_else(builder::default_workers, Ok)
+}
+
+/// A runtime that is kept: workers on threads of their own, until it is dropped.
+///
+/// Dropping it cancels its tasks and waits for them, as [`shutdown_timeout`](Self::shutdown_timeout)
+/// does with the builder's time limit.
+///
+/// # Panics
+///
+/// Dropping it in one of its own tasks: that task would wait for its own end.
+///
+/// # Examples
+///
+/// ```
+/// # use sedge_runtime as sedge;
+/// # fn main() -> std::io::Result<()> {
+/// let runtime = sedge::runtime::Builder::new().workers(1).build()?;
+/// let handle = runtime.spawn(|| 6 * 7);
+/// assert_eq!(handle.join().unwrap(), 42);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "dropping a runtime stops it"]
+pub struct Runtime {
+    shared: Arc<Shared>,
+}
+
+impl Runtime {
+    /// A runtime with the default settings.
+    ///
+    /// # Errors
+    ///
+    /// As [`Builder::build`].
+    pub fn new() -> io::Result<Self> {
+        Builder::new().build()
+    }
+
+    /// Spawns a task in this runtime, from anywhere.
+    ///
+    /// # Panics
+    ///
+    /// Where [`task::Builder::spawn`](crate::task::Builder::spawn) returns an error.
+    pub fn spawn<F, T>(&self, f: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        #[expect(unsafe_code, reason = "what is spawned is `Send` and `'static`")]
+        // SAFETY: `Send` and `'static` by the signature.
+        let spawned = unsafe { crate::task::Builder::new().spawn_from_outside(&self.shared, f) };
+        spawned.unwrap_or_else(|error| panic!("failed to spawn a task: {error}"))
+    }
+
+    /// Runs `f` as a task on the calling thread and returns its result; the runtime goes on after
+    /// it. The thread joins the runtime as a guest: it runs `f` and nothing else. Inside a task, `f`
+    /// runs in that task, and what it spawns in this runtime.
+    ///
+    /// # Errors
+    ///
+    /// `QuotaExceeded` with more than 64 guests at a time, and what creating an epoll instance
+    /// returns.
+    ///
+    /// # Panics
+    ///
+    /// With `f`'s panic.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// # fn main() -> std::io::Result<()> {
+    /// let runtime = sedge::runtime::Builder::new().workers(1).build()?;
+    /// let mut total = 0;
+    /// runtime.run(|| total += sedge::spawn(|| 1).join().unwrap())?;
+    /// assert_eq!(total, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn run<F, T>(&self, f: F) -> io::Result<T>
+    where
+        F: FnOnce() -> T,
+    {
+        if context::current_task().is_some() {
+            return Ok(run_in_task(&self.shared, f));
+        }
+        let worker = Worker::new(&self.shared, Role::Guest)?;
+        let result = thread::on_this_thread(&worker, || run_root(&worker, f));
+        worker.leave();
+        result.map(unwrap_root)
+    }
+
+    /// Cancels every task, waits `timeout` for them at most, and abandons the rest. Returns how many
+    /// were abandoned.
+    ///
+    /// # Blocking
+    ///
+    /// Parks the calling task (of another runtime), or blocks the thread. Not a cancellation point.
+    ///
+    /// # Panics
+    ///
+    /// In one of this runtime's own tasks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let runtime = sedge::runtime::Builder::new().workers(1).build()?;
+    /// runtime.spawn(sedge::task::park);
+    /// assert_eq!(runtime.shutdown_timeout(Duration::from_secs(10)), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn shutdown_timeout(self, timeout: Duration) -> usize {
+        self.stop(Some(timeout))
+    }
+
+    fn stop(&self, timeout: Option<Duration>) -> usize {
+        let own = context::with_worker(|worker| worker.is_some_and(|worker| worker.is_of(&self.shared)));
+        assert!(
+            !own || std::thread::panicking(),
+            "a Runtime was dropped in one of its own tasks, which would wait for its own end: \
+             drop it outside, or keep it in an Arc that outlives its tasks"
+        );
+        if own { 0 } else { shutdown::shutdown(&self.shared, None, timeout) }
+    }
+}
+
+impl std::fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runtime").field("workers", &self.shared.config.workers).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        if !shutdown::is_over(&self.shared) {
+            self.stop(self.shared.config.shutdown_timeout);
+        }
+    }
+}
+
+/// Runs `f` as the root task of `worker`, whose loop runs on this thread until `f` has returned.
+#[expect(unsafe_code, reason = "the root borrows from this frame, which waits for it")]
+fn run_root<F, T>(worker: &Worker, f: F) -> std::thread::Result<T>
+where
+    F: FnOnce() -> T,
+{
+    let root_stack = StackSize::new(ROOT_STACK_BYTES).expect("within the limits");
+    let default = worker.shared().config.stack_size;
+    let stack = if default.bytes() > root_stack.bytes() { default } else { root_stack };
+    // SAFETY: the loop below ends when the root has finished, and the handle is joined here: nothing
+    // of it is left when this frame goes. Should the loop panic, the process ends (`on_this_thread`).
+    let handle = unsafe { spawn_root(worker, stack, f) };
+    worker.run(Worker::root_has_ended);
+    handle.join()
+}
+
+/// Runs `f` in the running task, which spawns into `shared` meanwhile.
+fn run_in_task<F, T>(shared: &Arc<Shared>, f: F) -> T
+where
+    F: FnOnce() -> T,
+{
+    struct PutBack<'a>(&'a Cell<*const Shared>, *const Shared);
+
+    impl Drop for PutBack<'_> {
+        fn drop(&mut self) {
+            self.0.set(self.1);
+        }
+    }
+
+    let task = context::current_task().expect("the caller looked");
+    let _put_back = PutBack(&task.runtime, task.runtime.replace(Arc::as_ptr(shared)));
+    f()
+}
+
+fn unwrap_root<T>(result: std::thread::Result<T>) -> T {
+    result.unwrap_or_else(|payload| resume_unwind(payload))
+}

@@ -1,0 +1,109 @@
+//! The end of a runtime, led by the thread that called `run` or drops the [`Runtime`](super::Runtime).
+//!
+//! 1. The phase becomes *stopping*. Every worker cancels its tasks and goes on until none is left
+//!    anywhere (all permits are back). No task can be spawned from outside any more.
+//! 2. Worker threads leave; each counts itself out of [`Gone`].
+//! 3. The blocking pool ends, then the monitor.
+//! 4. Pollers are retired, and no thread outside is in the middle of a wake: the memory may go.
+//!
+//! If time is up before 2, the phase becomes *abandoned*, and from then on nothing is freed.
+
+use std::mem;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::scheduler::{Phase, Shared, Worker};
+use crate::stack;
+use crate::wait::{self, WaitQueue};
+
+/// How long abandoned workers get to notice.
+const GRACE: Duration = Duration::from_millis(100);
+
+/// Worker threads that have not ended.
+#[derive(Debug, Default)]
+pub(crate) struct Gone {
+    threads: AtomicUsize,
+    waiters: WaitQueue,
+}
+
+impl Gone {
+    pub(super) fn thread_starts(&self) {
+        self.threads.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(super) fn thread_ends(&self) {
+        self.threads.fetch_sub(1, Ordering::SeqCst);
+        self.waiters.wake_all();
+    }
+
+    /// Waits until all have ended. False if `deadline` passes first.
+    fn wait(&self, deadline: Option<Instant>) -> bool {
+        let ended = || (self.threads.load(Ordering::SeqCst) == 0).then_some(());
+        wait::shielded(|| self.waiters.wait_until(deadline, ended)).is_ok()
+    }
+}
+
+/// Whether a runtime has been shut down.
+pub(super) fn is_over(shared: &Shared) -> bool {
+    shared.phase() != Phase::Running
+}
+
+/// Ends `shared`; `own` is the worker whose loop the calling thread runs. Returns how many tasks
+/// were abandoned.
+pub(super) fn shutdown(
+    shared: &Arc<Shared>,
+    own: Option<&Worker>,
+    timeout: Option<Duration>,
+) -> usize {
+    // Nothing can be unwound, so nothing would end.
+    let timeout = if cfg!(panic = "abort") { Some(Duration::ZERO) } else { timeout };
+    let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    let late = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
+    shared.enter_phase(Phase::Stopping);
+    if let Some(worker) = own {
+        worker.limit_sleep(deadline);
+        worker.run(|worker| worker.may_leave() || late());
+    }
+    let workers_left = shared.gone.wait(deadline);
+    let jobs = if workers_left { shared.pool.shutdown(deadline) } else { 0 };
+    if workers_left && jobs == 0 && shared.permits.all_back() {
+        end(shared);
+        return 0;
+    }
+    abandon(shared)
+}
+
+fn end(shared: &Shared) {
+    shared.monitor.stop();
+    shared.threads.lock().drain(..).chain(shared.monitor_thread.lock().take()).for_each(|thread| {
+        // A worker's panic aborts, so there is none to report.
+        let _ = thread.join();
+    });
+    shared.wait_for_visitors();
+    stack::trim();
+}
+
+/// Leaves what has not ended for ever: tasks, and with them the runtime that they point to.
+fn abandon(shared: &Arc<Shared>) -> usize {
+    shared.enter_phase(Phase::Abandoned);
+    shared.gone.wait(Some(Instant::now() + GRACE));
+    let tasks = shared.permits.missing();
+    if !cfg!(panic = "abort") {
+        eprintln!(
+            "sedge: the runtime stopped with {tasks} tasks that had not ended in time: they are \
+             abandoned, and their memory is leaked"
+        );
+    }
+    mem::forget(shared.clone());
+    tasks
+}
+
+/// Gives up the worker that ran the root. One that has abandoned tasks is leaked with them.
+pub(super) fn retire(worker: Worker) {
+    if worker.has_tasks() {
+        mem::forget(worker);
+    } else {
+        worker.leave();
+    }
+}

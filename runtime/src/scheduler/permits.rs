@@ -1,0 +1,129 @@
+//! The limit on live tasks, and the count of them.
+//!
+//! A task holds a permit from its spawn to its end. Workers keep some in hand, so that spawning and
+//! finishing touch no shared line; a runtime that stops has them all given back, and is empty when
+//! none is missing.
+//!
+//! # Memory ordering
+//!
+//! `available` is `SeqCst`. Shutdown closes the runtime and then reads it; a thread outside takes a
+//! permit and then looks whether the runtime is closed. In the single order of these, either the
+//! closer waits for that permit or the spawner is turned away.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// A runtime's permits. See the module's header.
+#[derive(Debug)]
+pub(crate) struct Permits {
+    available: AtomicUsize,
+    max: usize,
+    /// How many a worker takes, and keeps, at a time.
+    batch: usize,
+}
+
+/// A worker's permits in hand.
+#[derive(Debug, Default)]
+pub(crate) struct PermitsInHand(Cell<usize>);
+
+impl Permits {
+    /// `holders` is how many workers may keep some in hand: together a quarter of all at most.
+    pub(crate) fn new(max: usize, holders: usize) -> Self {
+        let batch = (max / (8 * holders)).clamp(1, 256);
+        Self { available: AtomicUsize::new(max), max, batch }
+    }
+
+    pub(crate) fn max(&self) -> usize {
+        self.max
+    }
+
+    /// Takes one, from a thread that keeps none.
+    #[must_use]
+    pub(crate) fn take(&self) -> bool {
+        self.take_up_to(1) == 1
+    }
+
+    fn take_up_to(&self, wanted: usize) -> usize {
+        let update = |available: usize| (available > 0).then(|| available.saturating_sub(wanted));
+        match self.available.fetch_update(Ordering::SeqCst, Ordering::SeqCst, update) {
+            Ok(before) => before.min(wanted),
+            Err(_) => 0,
+        }
+    }
+
+    /// Gives `count` back. Returns true if none is missing now.
+    pub(crate) fn give(&self, count: usize) -> bool {
+        self.available.fetch_add(count, Ordering::SeqCst) + count == self.max
+    }
+
+    /// How many tasks are alive, once every worker has given back what it had in hand.
+    pub(crate) fn missing(&self) -> usize {
+        self.max - self.available.load(Ordering::SeqCst)
+    }
+
+    /// Whether no task is alive, once every worker has given back what it had in hand.
+    pub(crate) fn all_back(&self) -> bool {
+        self.missing() == 0
+    }
+}
+
+impl PermitsInHand {
+    #[must_use]
+    #[inline]
+    pub(crate) fn take(&self, permits: &Permits) -> bool {
+        if self.0.get() == 0 {
+            self.0.set(permits.take_up_to(permits.batch));
+        }
+        match self.0.get() {
+            0 => false,
+            held => {
+                self.0.set(held - 1);
+                true
+            }
+        }
+    }
+
+    #[inline]
+    pub(crate) fn give(&self, permits: &Permits) {
+        let held = self.0.get() + 1;
+        if held >= 2 * permits.batch {
+            permits.give(held - permits.batch);
+            self.0.set(permits.batch);
+        } else {
+            self.0.set(held);
+        }
+    }
+
+    /// Gives all in hand back. Returns true if none is missing now.
+    pub(crate) fn give_all(&self, permits: &Permits) -> bool {
+        match self.0.take() {
+            0 => permits.all_back(),
+            held => permits.give(held),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Permits, PermitsInHand};
+
+    #[test]
+    fn the_limit_is_exact_for_one_worker() {
+        let permits = Permits::new(10, 2);
+        let hand = PermitsInHand::default();
+        assert_eq!((0..20).filter(|_| hand.take(&permits)).count(), 10);
+        hand.give(&permits);
+        assert!(hand.take(&permits));
+        (0..10).for_each(|_| hand.give(&permits));
+        assert!(hand.give_all(&permits));
+    }
+
+    #[test]
+    fn hoarding_leaves_most_to_others() {
+        let permits = Permits::new(100, 2);
+        let hand = PermitsInHand::default();
+        assert!(hand.take(&permits));
+        assert!((0..90).all(|_| permits.take()));
+        assert!(!permits.all_back());
+    }
+}

@@ -1,0 +1,82 @@
+//! Taking fresh tasks from where other workers, or threads outside, put them.
+
+use crossbeam_deque::Steal;
+
+use super::placement::clearly_more;
+use super::{Remote, Worker};
+use crate::task::TaskRef;
+
+/// How many rounds over all victims a searcher makes before it gives up.
+const ROUNDS: usize = 4;
+
+/// How many tasks a thief takes at a time, at most (and never more than half).
+const BATCH: usize = 32;
+
+impl Worker {
+    /// One task from the injector. The rest stay there, for whoever is free next.
+    pub(super) fn take_injected(&self) -> Option<TaskRef> {
+        if self.shared.injector.is_empty() {
+            return None;
+        }
+        loop {
+            match self.shared.injector.steal() {
+                Steal::Success(task) => return Some(task),
+                Steal::Empty => return None,
+                Steal::Retry => {}
+            }
+        }
+    }
+
+    /// Searches the other workers' queues.
+    pub(super) fn steal(&self) -> Option<TaskRef> {
+        if !self.shared.has_several_workers() || !self.start_searching() {
+            return None;
+        }
+        (0..ROUNDS).find_map(|round| {
+            if round > 0 {
+                std::hint::spin_loop();
+            }
+            self.steal_round()
+        })
+    }
+
+    fn steal_round(&self) -> Option<TaskRef> {
+        let me = self.remote.index();
+        // Each begins at its own neighbour: thieves spread out.
+        let (before, after): (Vec<_>, Vec<_>) =
+            self.shared.remotes().filter(|remote| remote.index() != me).partition(|r| r.index() < me);
+        after.into_iter().chain(before).find_map(|victim| self.steal_from(victim))
+    }
+
+    fn steal_from(&self, victim: &Remote) -> Option<TaskRef> {
+        let stuck = victim.is_stuck();
+        // What it would start here it would have to hand back.
+        let level = !clearly_more(self.remote.homes(), victim.homes());
+        if !victim.stealer.is_empty() && (stuck || level || self.shared.config.migrating) {
+            loop {
+                match victim.stealer.steal_batch_with_limit_and_pop(&self.deque, BATCH) {
+                    Steal::Success(task) => return Some(task),
+                    Steal::Empty => break,
+                    Steal::Retry => {}
+                }
+            }
+        }
+        // What was handed over to a worker is taken from it only where it is stuck.
+        if stuck { victim.take_handed_over() } else { None }
+    }
+
+    fn start_searching(&self) -> bool {
+        if !self.searching.get() {
+            let workers = self.shared.remotes().count();
+            self.searching.set(self.shared.idle.start_searching(workers));
+        }
+        self.searching.get()
+    }
+
+    /// It has work: stops searching, and wakes the next searcher if it was the last.
+    pub(super) fn stop_searching(&self) {
+        if self.searching.replace(false) && self.shared.idle.stop_searching() {
+            self.shared.wake_one();
+        }
+    }
+}

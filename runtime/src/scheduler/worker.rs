@@ -1,0 +1,519 @@
+//! A worker: a thread that runs tasks, and its loop.
+//!
+//! # The turn
+//!
+//! Ready tasks run one after the other. After [`TURN`] of them the worker looks around: the whole
+//! mailbox becomes ready, due timers fire, the netpoller is asked without waiting, one own fresh
+//! task and one from the injector start. Where it runs dry it takes mail and fresh work as it comes
+//! (its own, what was handed over, the injector's, another's), and sleeps where there is none. So
+//! nothing waits for more than a turn, and nothing is asked of the kernel more often than once a
+//! turn.
+//!
+//! Everything in [`Worker`] belongs to its thread. Tasks reach it through [`crate::context`], between
+//! two switches, so no borrow of a cell here ever lives across one.
+#![expect(unsafe_code, reason = "switches to the stacks of tasks")]
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::time::Instant;
+
+use corosensei::CoroutineResult;
+
+use super::permits::PermitsInHand;
+use super::placement::Placement;
+use super::registry::Registry;
+use super::shared::{self, Seat};
+use super::{Phase, Remote, Shared};
+use crate::io::Poller;
+use crate::stack::StackCache;
+use crate::task::{Claimed, Coroutine, Park, Suspend, TaskRef};
+
+/// How many tasks run before the worker looks around. Go's figure: prime, so that it does not fall
+/// into step with what the tasks do.
+const TURN: u32 = 61;
+
+/// How many operations that may wait but need not a task does before it is made to yield.
+const BUDGET: u32 = 128;
+
+/// Task ids are reserved this many at a time.
+const IDS: u64 = 1024;
+
+/// What a worker is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Runs whatever there is.
+    Member,
+    /// The thread that called `Runtime::run`: runs that root task, and takes no other home.
+    Guest,
+    /// Added while all others were stuck: takes homes until they are not, and goes with its last.
+    Extra,
+}
+
+/// See the module's header.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(super) shared: Arc<Shared>,
+    pub(super) remote: Arc<Remote>,
+    poller: Arc<Poller>,
+    pub(super) deque: crossbeam_deque::Worker<TaskRef>,
+    role: Role,
+    ready: RefCell<VecDeque<TaskRef>>,
+    owned: RefCell<Registry>,
+    stacks: RefCell<StackCache>,
+    permits: PermitsInHand,
+    placement: RefCell<Placement>,
+    /// The task that has the thread.
+    current: Cell<Option<TaskRef>>,
+    budget: Cell<u32>,
+    /// How many `no_park`s the running task is inside.
+    no_park: Cell<u32>,
+    /// Tasks run since the worker last looked around.
+    turn: Cell<u32>,
+    /// Ids in hand: the next, and the end.
+    ids: Cell<(u64, u64)>,
+    pub(super) searching: Cell<bool>,
+    /// Whether it has cancelled its tasks because the runtime stops.
+    stopping: Cell<bool>,
+    /// The root task, and whether it has ended.
+    root: Cell<Option<TaskRef>>,
+    root_ended: Cell<bool>,
+    /// Until when the loop may sleep at most.
+    pub(super) sleep_limit: Cell<Option<Instant>>,
+}
+
+impl Worker {
+    /// Takes a seat in `shared`. The caller runs the loop on this thread.
+    pub(crate) fn new(shared: &Arc<Shared>, role: Role) -> std::io::Result<Self> {
+        let (remote, poller, deque) = shared.sit_down(match role {
+            Role::Member => Seat::Member,
+            Role::Guest => Seat::Guest,
+            Role::Extra => Seat::Extra,
+        })?;
+        Ok(Self {
+            shared: shared.clone(),
+            remote,
+            poller,
+            deque,
+            role,
+            ready: RefCell::default(),
+            owned: RefCell::default(),
+            stacks: RefCell::new(StackCache::new()),
+            permits: PermitsInHand::default(),
+            placement: RefCell::default(),
+            current: Cell::new(None),
+            budget: Cell::new(0),
+            no_park: Cell::new(0),
+            turn: Cell::new(0),
+            ids: Cell::new((0, 0)),
+            searching: Cell::new(false),
+            stopping: Cell::new(false),
+            root: Cell::new(None),
+            root_ended: Cell::new(false),
+            sleep_limit: Cell::new(None),
+        })
+    }
+
+    /// Runs tasks until `done`.
+    pub(crate) fn run(&self, done: impl Fn(&Self) -> bool) {
+        while !done(self) {
+            if self.turn.get() >= TURN {
+                self.look_around();
+            }
+            if let Some(task) = self.next_ready().or_else(|| self.next_other()) {
+                self.turn.set(self.turn.get() + 1);
+                self.resume(task);
+            } else {
+                self.sleep(&done);
+            }
+        }
+        self.stop_searching();
+    }
+
+    /// The next ready task. Its successors' memory is fetched ahead: with many tasks every header
+    /// and every stack is a cache miss.
+    #[inline]
+    fn next_ready(&self) -> Option<TaskRef> {
+        let mut ready = self.ready.borrow_mut();
+        let task = ready.pop_front()?;
+        if let Some(later) = ready.get(3) {
+            later.prefetch();
+        }
+        if let Some(next) = ready.front() {
+            next.prefetch_stack();
+        }
+        Some(task)
+    }
+
+    /// What to run when nothing is ready.
+    fn next_other(&self) -> Option<TaskRef> {
+        if !self.remote.mailbox().is_empty() {
+            self.take_mail();
+            return self.ready.borrow_mut().pop_front();
+        }
+        if self.role == Role::Guest {
+            return None;
+        }
+        let task = self.next_fresh().or_else(|| self.steal_injected()).or_else(|| self.steal())?;
+        self.stop_searching();
+        Some(task)
+    }
+
+    /// A fresh (or migrating) task of its own, or one that was handed over.
+    fn next_fresh(&self) -> Option<TaskRef> {
+        while let Some(task) = self.deque.pop() {
+            if let Some(task) = self.keep_or_hand_over(task) {
+                return Some(task);
+            }
+        }
+        self.remote.take_handed_over()
+    }
+
+    fn steal_injected(&self) -> Option<TaskRef> {
+        while let Some(task) = self.take_injected() {
+            if let Some(task) = self.keep_or_hand_over(task) {
+                return Some(task);
+            }
+        }
+        None
+    }
+
+    /// A task that would make its home here makes it where homes are scarce instead.
+    pub(super) fn keep_or_hand_over(&self, task: TaskRef) -> Option<TaskRef> {
+        if !self.shared.has_several_workers() || task.may_migrate() {
+            return Some(task);
+        }
+        let (me, homes) = (self.remote.index(), self.remote.homes());
+        match self.placement.borrow_mut().hand_over(&self.shared, me, homes) {
+            None => Some(task),
+            Some(index) => {
+                self.shared.remote(index).hand_over(task);
+                None
+            }
+        }
+    }
+
+    /// Once a turn: everything that must not wait for the ready queue to run dry.
+    fn look_around(&self) {
+        self.turn.set(0);
+        self.take_mail();
+        self.poll(Some(std::time::Duration::ZERO));
+        if self.role == Role::Guest {
+            return;
+        }
+        for task in [self.next_fresh(), self.steal_injected()].into_iter().flatten() {
+            self.ready.borrow_mut().push_front(task);
+        }
+    }
+
+    pub(super) fn take_mail(&self) {
+        if !self.remote.mailbox().is_empty() {
+            self.ready.borrow_mut().extend(self.remote.take_mail());
+        }
+    }
+
+    /// Asks the netpoller, waiting for `timeout` at most, and fires due timers.
+    pub(super) fn poll(&self, timeout: Option<std::time::Duration>) {
+        super::fork::refuse_in_child(self.shared.forks);
+        self.placement.borrow_mut().invalidate();
+        let mut events = self.remote.events.lock();
+        if let Err(error) = self.poller.poll(&mut events, timeout) {
+            panic!("the netpoller of worker {} failed: {error}", self.remote.index());
+        }
+        drop(events);
+        self.remote.timers.fire();
+        if self.shared.phase() != Phase::Running {
+            self.cancel_tasks();
+        }
+    }
+
+    /// Gives `task` the thread until it parks, yields or ends.
+    fn resume(&self, task: TaskRef) {
+        if !task.started.get() && !self.start(task) {
+            return;
+        }
+        self.budget.set(BUDGET);
+        self.remote.note_running(task);
+        self.current.set(Some(task));
+        // SAFETY: the task is active and was in our queue, so we hold it: nobody else touches its
+        // coroutine, and a task that does not migrate is resumed on its home's thread only.
+        let coroutine = unsafe { &mut *task.coroutine.get() };
+        let coroutine = coroutine.as_mut().expect("a started task has a stack");
+        let outcome = coroutine.resume(());
+        assert!(!std::thread::panicking(), "a task left a panic on its thread's count");
+        self.current.set(None);
+        self.remote.note_idle();
+        match outcome {
+            CoroutineResult::Yield(Suspend::Yield) => self.make_ready(task),
+            // Once it is parked it may run elsewhere: not touched after that.
+            CoroutineResult::Yield(Suspend::Park) => {
+                if task.transition_to_parked() == Park::Notified {
+                    self.make_ready(task);
+                }
+            }
+            CoroutineResult::Return(()) => self.finish(task),
+        }
+    }
+
+    /// Gives a fresh task its stack and its home. False if there is no stack: it waits for one.
+    fn start(&self, task: TaskRef) -> bool {
+        let stack = match self.stacks.borrow_mut().take(task.stack_size) {
+            Ok(stack) => stack,
+            Err(_) => {
+                self.shared.starve(task);
+                return false;
+            }
+        };
+        task.bounds.set(Some(stack.bounds()));
+        // SAFETY: the closure borrows nothing, and it ends before the task does: a coroutine that is
+        // not finished is leaked, never dropped (`Stack` stays taken).
+        let coroutine = unsafe {
+            Coroutine::with_stack_unchecked(stack, move |yielder, ()| {
+                // SAFETY: this is the task's own stack, once.
+                task.run(yielder);
+            })
+        };
+        // SAFETY: we hold the task, as in `resume`.
+        unsafe { *task.coroutine.get() = Some(coroutine) };
+        task.started.set(true);
+        task.home.set(Arc::as_ptr(&self.remote));
+        if task.migrating {
+            self.shared.migrants.lock().insert(task);
+        } else {
+            self.owned.borrow_mut().insert(task);
+            self.remote.add_home();
+        }
+        if self.shared.phase() != Phase::Running {
+            // Nobody else holds it: it is active, so there is nothing to schedule.
+            assert!(task.cancel().is_none(), "a fresh task is active");
+        }
+        true
+    }
+
+    /// The body has returned: takes the stack back and tells who waits for the task.
+    fn finish(&self, task: TaskRef) {
+        // SAFETY: we hold the task, as in `resume`.
+        let coroutine = unsafe { (*task.coroutine.get()).take() };
+        let stack = coroutine.expect("it has just run").into_stack();
+        self.stacks.borrow_mut().put(stack);
+        if self.shared.is_starving() {
+            self.shared.feed();
+        }
+        if task.migrating {
+            self.shared.migrants.lock().remove(task);
+        } else {
+            self.owned.borrow_mut().remove(task);
+            self.remote.drop_home();
+        }
+        self.remote.note_finishing(task);
+        let is_root = self.root.get() == Some(task);
+        if let Some(wakeup) = task.finish() {
+            wakeup.deliver();
+        }
+        if is_root {
+            self.root_ended.set(true);
+            return;
+        }
+        self.permits.give(&self.shared.permits);
+        if self.stopping.get() {
+            self.give_permits_back();
+        }
+    }
+
+    /// Puts an active task of this thread's at the end of its queue.
+    fn make_ready(&self, task: TaskRef) {
+        if task.may_migrate() {
+            task.home.set(Arc::as_ptr(&self.remote));
+            // Not announced: a lone task that yields wakes nobody, and searchers find it all the same.
+            self.deque.push(task);
+        } else {
+            self.ready.borrow_mut().push_back(task);
+        }
+    }
+
+    /// See [`super::schedule`].
+    pub(super) fn schedule(&self, claimed: Claimed) {
+        let task = claimed.into_task();
+        // SAFETY: claimed, so not finished: its home's runtime lives.
+        let home = unsafe { &*task.home.get() };
+        if !home.is_of(&self.shared) {
+            // SAFETY: it was claimed a moment ago and is in no queue.
+            shared::schedule_from_outside(unsafe { Claimed::new(task) });
+        } else if task.may_migrate() {
+            self.deque.push(task);
+            self.announce();
+        } else if std::ptr::eq(home, Arc::as_ptr(&self.remote)) {
+            self.ready.borrow_mut().push_back(task);
+        } else {
+            home.post(task);
+        }
+    }
+
+    /// See [`super::submit`].
+    pub(super) fn submit(&self, task: TaskRef) {
+        if self.role == Role::Guest {
+            self.shared.submit_from_outside(task);
+        } else {
+            self.deque.push(task);
+            self.announce();
+        }
+    }
+
+    /// Tells an idle worker that there is something in this one's deque.
+    fn announce(&self) {
+        if self.shared.has_several_workers() {
+            self.shared.wake_one();
+        }
+    }
+
+    /// Runs `task`, which is fresh and in no queue, before anything else here: the root.
+    pub(crate) fn adopt_root(&self, task: TaskRef) {
+        self.root.set(Some(task));
+        self.ready.borrow_mut().push_front(task);
+    }
+
+    pub(crate) fn root_has_ended(&self) -> bool {
+        self.root_ended.get()
+    }
+
+    /// The runtime stops: tells every task here. Each unwinds at its parking point.
+    fn cancel_tasks(&self) {
+        if self.stopping.replace(true) {
+            return;
+        }
+        // Collected first: scheduling borrows what the lists are in.
+        let mut claimed: Vec<Claimed> = self.owned.borrow().iter().filter_map(TaskRef::cancel).collect();
+        claimed.extend(self.shared.migrants.lock().iter().filter_map(TaskRef::cancel));
+        claimed.into_iter().for_each(|claimed| self.schedule(claimed));
+        self.shared.feed();
+        self.give_permits_back();
+    }
+
+    /// While the runtime stops no permit is kept: when the last is back, all workers go.
+    fn give_permits_back(&self) {
+        if self.permits.give_all(&self.shared.permits) {
+            self.shared.wake_all();
+        }
+    }
+
+    /// Whether the runtime stops and this worker may go.
+    pub(crate) fn may_leave(&self) -> bool {
+        match self.shared.phase() {
+            Phase::Running => self.may_retire(),
+            Phase::Stopping => {
+                self.cancel_tasks();
+                self.shared.permits.all_back()
+            }
+            Phase::Abandoned => true,
+        }
+    }
+
+    /// An extra worker goes when the others are no longer stuck and its last task has ended.
+    fn may_retire(&self) -> bool {
+        self.remote.seat() == Seat::Retiring
+            && self.owned.borrow().is_empty()
+            && self.ready.borrow().is_empty()
+            && self.remote.inbox.is_empty()
+            && self.deque.is_empty()
+    }
+
+    /// Whether tasks that will never run again have their home here.
+    pub(crate) fn has_tasks(&self) -> bool {
+        !self.owned.borrow().is_empty() || !self.shared.migrants.lock().is_empty()
+    }
+
+    /// Gives the seat back, for the next who sits down.
+    pub(crate) fn leave(self) {
+        self.permits.give_all(&self.shared.permits);
+        self.remote.vacate(self.deque);
+    }
+
+    pub(crate) fn is_of(&self, shared: &Shared) -> bool {
+        std::ptr::eq(Arc::as_ptr(&self.shared), shared)
+    }
+
+    pub(crate) fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Until when the loop may sleep at most.
+    pub(crate) fn limit_sleep(&self, deadline: Option<Instant>) {
+        self.sleep_limit.set(deadline);
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(crate) fn remote(&self) -> &Arc<Remote> {
+        &self.remote
+    }
+
+    pub(crate) fn poller(&self) -> &Arc<Poller> {
+        &self.poller
+    }
+
+    pub(crate) fn current(&self) -> Option<TaskRef> {
+        self.current.get()
+    }
+
+    #[inline]
+    pub(crate) fn may_park(&self) -> bool {
+        self.no_park.get() == 0
+    }
+
+    pub(crate) fn no_park(&self) -> &Cell<u32> {
+        &self.no_park
+    }
+
+    pub(crate) fn take_permit(&self) -> bool {
+        self.permits.take(&self.shared.permits)
+    }
+
+    pub(crate) fn give_permit(&self) {
+        self.permits.give(&self.shared.permits);
+    }
+
+    pub(crate) fn next_id(&self) -> NonZeroU64 {
+        let (mut next, mut end) = self.ids.get();
+        if next == end {
+            next = self.shared.reserve_ids(IDS);
+            end = next + IDS;
+        }
+        self.ids.set((next + 1, end));
+        NonZeroU64::new(next).expect("ids start at one")
+    }
+
+    /// See [`crate::context::spend_budget`].
+    #[inline]
+    pub(crate) fn spend_budget(&self) -> Option<TaskRef> {
+        let task = self.current.get().filter(|_| self.may_park())?;
+        let budget = self.budget.get();
+        if budget > 0 && !task.is_cancelled() {
+            self.budget.set(budget - 1);
+            return None;
+        }
+        Some(task)
+    }
+
+    pub(crate) fn budget_is_spent(&self) -> bool {
+        self.budget.get() == 0
+    }
+
+    /// Gives the ready queue's memory back after a burst. Called before sleeping, when it is empty.
+    pub(super) fn shrink(&self) {
+        let mut ready = self.ready.borrow_mut();
+        if ready.is_empty() && ready.capacity() > 4096 {
+            *ready = VecDeque::new();
+        }
+    }
+
+    pub(super) fn has_ready(&self) -> bool {
+        !self.ready.borrow().is_empty()
+    }
+
+    pub(super) fn is_guest(&self) -> bool {
+        self.role == Role::Guest
+    }
+}

@@ -1,0 +1,231 @@
+//! Making tasks.
+#![expect(unsafe_code, reason = "a root task borrows from its caller, who waits for it")]
+
+use std::io;
+
+use super::header::Attributes;
+use super::join::JoinHandle;
+use super::{TaskRef, context};
+use crate::runtime;
+use crate::scheduler::{self, Phase, Shared, Worker};
+use crate::stack::StackSize;
+
+/// Spawns a task. It runs on any worker of the caller's runtime; on a plain thread, of the default
+/// runtime, which starts now if it has not. As [`std::thread::spawn`].
+///
+/// Never waits. What the task costs until it first runs is one allocation.
+///
+/// # Panics
+///
+/// Where [`Builder::spawn`] returns an error.
+///
+/// # Examples
+///
+/// ```
+/// # use sedge_runtime as sedge;
+/// let handle = sedge::spawn(|| "done");
+/// assert_eq!(handle.join().unwrap(), "done");
+/// ```
+pub fn spawn<F, T>(f: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    Builder::new().spawn(f).unwrap_or_else(|error| panic!("failed to spawn a task: {error}"))
+}
+
+/// Chooses a task's properties before it is spawned, as [`std::thread::Builder`].
+///
+/// # Examples
+///
+/// ```
+/// # use sedge_runtime as sedge;
+/// # fn main() -> std::io::Result<()> {
+/// let handle = sedge::task::Builder::new()
+///     .name("deep")
+///     .stack_size(1 << 20)
+///     .spawn(|| sedge::task::current().name().map(str::to_owned))?;
+/// assert_eq!(handle.join().unwrap().as_deref(), Some("deep"));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Default)]
+#[must_use = "a builder does nothing until it spawns"]
+pub struct Builder {
+    name: Option<Box<str>>,
+    stack_size: Option<usize>,
+    migrating: bool,
+}
+
+impl Builder {
+    /// The defaults: no name, the runtime's stack size (256 KiB of address space), at home.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A name, for panic messages and reports.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into().into_boxed_str());
+        self
+    }
+
+    /// Bytes of stack, guard included, rounded up to a power of two: 32 KiB to 64 MiB. It is address
+    /// space; what is not touched takes no memory.
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.stack_size = Some(bytes);
+        self
+    }
+
+    /// Lets the task go on with another worker after it waited, as a goroutine does.
+    ///
+    /// # Safety
+    ///
+    /// From its start to its end:
+    /// - nothing that is bound to a thread lives across a call that may wait: no lock guard of std's
+    ///   or `parking_lot`'s, no `Rc`, no borrow of a thread-local, nothing `!Send`;
+    /// - no function, *after inlining*, touches a thread-local on both sides of such a call. That
+    ///   includes `errno` and the thread-locals of std and of every dependency; the compiler may
+    ///   keep a thread-local's address over the call, and it is then another thread's.
+    ///
+    /// No caller can check the second for code that is not its own. [`stay_home`](super::stay_home)
+    /// keeps the task in its place for a stretch of code that cannot promise this.
+    #[expect(unsafe_code, reason = "migration is the one thing that a caller must vouch for")]
+    pub unsafe fn migrating(mut self, migrating: bool) -> Self {
+        self.migrating = migrating;
+        self
+    }
+
+    /// Spawns the task. Never waits.
+    ///
+    /// # Errors
+    ///
+    /// - `InvalidInput`: the stack size is out of its range.
+    /// - `QuotaExceeded`: the runtime has as many live tasks as it may have
+    ///   ([`runtime::Builder::tasks_max`](crate::runtime::Builder::tasks_max)).
+    /// - `OutOfMemory`: fresh tasks are waiting for stacks, and there is no memory (or no mapping)
+    ///   for more.
+    /// - `Other`: the runtime is stopping.
+    pub fn spawn<F, T>(self, f: F) -> io::Result<JoinHandle<T>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        // SAFETY: `'static` and `Send`.
+        context::with_worker(|worker| unsafe {
+            match (spawns_into(worker), worker) {
+                (Some(shared), Some(worker)) if worker.is_of(shared) => {
+                    self.spawn_from_worker(worker, f)
+                }
+                (Some(shared), _) => self.spawn_from_outside(shared, f),
+                (None, _) => self.spawn_from_outside(runtime::default()?, f),
+            }
+        })
+    }
+
+    /// # Safety
+    ///
+    /// `f` and its result are `Send` and `'static`.
+    unsafe fn spawn_from_worker<F, T>(self, worker: &Worker, f: F) -> io::Result<JoinHandle<T>>
+    where
+        F: FnOnce() -> T,
+    {
+        let shared = worker.shared();
+        let attributes = self.attributes(shared, || worker.next_id())?;
+        if !worker.take_permit() {
+            return Err(limit_error(shared));
+        }
+        // SAFETY: the caller's word; `create` gives the handle its reference.
+        unsafe {
+            let task = TaskRef::create(attributes, f);
+            let handle = JoinHandle::new(task);
+            scheduler::submit(shared, task);
+            Ok(handle)
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As `spawn_from_worker`.
+    pub(crate) unsafe fn spawn_from_outside<F, T>(
+        self,
+        shared: &Shared,
+        f: F,
+    ) -> io::Result<JoinHandle<T>>
+    where
+        F: FnOnce() -> T,
+    {
+        let attributes = self.attributes(shared, || shared.next_id())?;
+        if !shared.permits.take() {
+            return Err(limit_error(shared));
+        }
+        // After the permit: see `permits.rs`.
+        if shared.phase() != Phase::Running {
+            if shared.permits.give(1) {
+                shared.wake_all();
+            }
+            return Err(io::Error::other("the runtime is stopping: it takes no more tasks"));
+        }
+        // SAFETY: as in `spawn_from_worker`.
+        unsafe {
+            let task = TaskRef::create(attributes, f);
+            let handle = JoinHandle::new(task);
+            scheduler::submit(shared, task);
+            Ok(handle)
+        }
+    }
+
+    fn attributes(
+        self,
+        shared: &Shared,
+        id: impl FnOnce() -> std::num::NonZeroU64,
+    ) -> io::Result<Attributes> {
+        if shared.is_starving() {
+            return Err(io::Error::new(
+                io::ErrorKind::OutOfMemory,
+                "no stack for another task: spawned tasks are waiting for memory already",
+            ));
+        }
+        let stack_size = match self.stack_size {
+            Some(bytes) => StackSize::new(bytes)?,
+            None => shared.config.stack_size,
+        };
+        let migrating = self.migrating || shared.config.migrating;
+        Ok(Attributes { id: id(), name: self.name, stack_size, migrating })
+    }
+}
+
+fn limit_error(shared: &Shared) -> io::Error {
+    let text = format!(
+        "the runtime has {} live tasks, as many as it may have: raise runtime::Builder::tasks_max",
+        shared.permits.max(),
+    );
+    io::Error::new(io::ErrorKind::QuotaExceeded, text)
+}
+
+/// The runtime that the caller spawns into: the one that its task entered by `run`, or its worker's.
+pub(crate) fn spawns_into(worker: Option<&Worker>) -> Option<&Shared> {
+    let worker = worker?;
+    let entered = worker.current().map_or(std::ptr::null(), |task| task.runtime.get());
+    // SAFETY: `run` in a task keeps the runtime that it entered until it has put the field back.
+    Some(unsafe { entered.as_ref() }.unwrap_or(worker.shared()))
+}
+
+/// Makes the root task on `worker`, to be run by this thread's loop.
+///
+/// # Safety
+///
+/// `f`, and what it and its result borrow, outlive the task and the handle, and both stay on this
+/// thread.
+pub(crate) unsafe fn spawn_root<F, T>(worker: &Worker, stack_size: StackSize, f: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T,
+{
+    let attributes =
+        Attributes { id: worker.next_id(), name: Some("root".into()), stack_size, migrating: false };
+    // SAFETY: the caller's word.
+    unsafe {
+        let task = TaskRef::create(attributes, f);
+        worker.adopt_root(task);
+        JoinHandle::new(task)
+    }
+}

@@ -1,0 +1,178 @@
+//! Counted references to a task: [`Task`], for users, and the task's [`Waker`].
+#![expect(unsafe_code, reason = "a waker is made of a vtable over raw pointers")]
+
+use std::mem::ManuallyDrop;
+use std::num::NonZeroU64;
+use std::ptr::NonNull;
+use std::task::{RawWaker, RawWakerVTable, Waker};
+
+use super::TaskRef;
+use crate::scheduler;
+
+/// A counted reference: keeps the header, and nothing of the user's.
+#[derive(Debug)]
+pub(crate) struct Counted(TaskRef);
+
+impl Counted {
+    /// # Safety
+    ///
+    /// As for [`TaskRef`]: the header is there.
+    pub(crate) unsafe fn from_borrowed(task: TaskRef) -> Self {
+        task.state.add_reference();
+        Self(task)
+    }
+
+    /// Takes a reference over that was counted already.
+    ///
+    /// # Safety
+    ///
+    /// The caller gives its reference up.
+    pub(crate) unsafe fn from_counted(task: TaskRef) -> Self {
+        Self(task)
+    }
+
+    pub(crate) fn get(&self) -> TaskRef {
+        self.0
+    }
+
+    pub(crate) fn into_waker(self) -> Waker {
+        let data = ManuallyDrop::new(self).0.as_ptr().as_ptr().cast_const().cast();
+        // SAFETY: the functions below keep `RawWaker`'s contract: thread-safe, and the data is a
+        // counted reference, which each clone adds to and each drop or wake by value takes away.
+        unsafe { Waker::from_raw(RawWaker::new(data, &VTABLE)) }
+    }
+}
+
+impl Clone for Counted {
+    fn clone(&self) -> Self {
+        // SAFETY: this reference keeps the header.
+        unsafe { Self::from_borrowed(self.0) }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        if self.0.state.drop_reference() {
+            // SAFETY: it was the last.
+            unsafe { self.0.free() };
+        }
+    }
+}
+
+static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);
+
+/// # Safety
+///
+/// `data` came from `into_waker` and its reference is still counted.
+unsafe fn counted(data: *const ()) -> ManuallyDrop<Counted> {
+    let header = NonNull::new(data.cast_mut()).expect("made from a reference").cast();
+    // SAFETY: it came from a `TaskRef` whose header the counted reference keeps.
+    ManuallyDrop::new(Counted(unsafe { TaskRef::from_raw(header) }))
+}
+
+unsafe fn clone(data: *const ()) -> RawWaker {
+    // SAFETY: `RawWaker`'s contract.
+    unsafe { counted(data) }.0.state.add_reference();
+    RawWaker::new(data, &VTABLE)
+}
+
+unsafe fn wake(data: *const ()) {
+    // SAFETY: `RawWaker`'s contract; the reference is given up here.
+    let counted = ManuallyDrop::into_inner(unsafe { counted(data) });
+    if let Some(claimed) = counted.0.wake() {
+        scheduler::schedule(claimed);
+    }
+}
+
+unsafe fn wake_by_ref(data: *const ()) {
+    // SAFETY: `RawWaker`'s contract.
+    let counted = unsafe { counted(data) };
+    if let Some(claimed) = counted.0.wake() {
+        scheduler::schedule(claimed);
+    }
+}
+
+unsafe fn drop_waker(data: *const ()) {
+    // SAFETY: `RawWaker`'s contract; the reference is given up here.
+    drop(ManuallyDrop::into_inner(unsafe { counted(data) }));
+}
+
+/// A handle to a task, as [`std::thread::Thread`] is one to a thread. Outside tasks,
+/// [`current`](super::current) gives one to the calling thread.
+///
+/// # Examples
+///
+/// ```
+/// # use sedge_runtime as sedge;
+/// use sedge::task;
+///
+/// sedge::run(|| {
+///     let parked = task::Builder::new().name("parked").spawn(task::park).unwrap();
+///     assert_eq!(parked.task().name(), Some("parked"));
+///     parked.task().unpark();
+///     parked.join().unwrap();
+/// });
+/// ```
+#[derive(Clone, Debug)]
+pub struct Task(Inner);
+
+#[derive(Clone, Debug)]
+enum Inner {
+    Green(Counted),
+    Thread(std::thread::Thread),
+}
+
+impl Task {
+    pub(super) fn green(counted: Counted) -> Self {
+        Self(Inner::Green(counted))
+    }
+
+    pub(super) fn thread() -> Self {
+        Self(Inner::Thread(std::thread::current()))
+    }
+
+    /// Leaves the task its token and wakes it: the present or next [`park`](super::park) returns.
+    /// One token at most is kept. Never waits. Does nothing once the task has ended.
+    pub fn unpark(&self) {
+        match &self.0 {
+            Inner::Green(counted) => {
+                if let Some(claimed) = counted.0.unpark() {
+                    scheduler::schedule(claimed);
+                }
+            }
+            Inner::Thread(thread) => thread.unpark(),
+        }
+    }
+
+    /// The task's id; none for a thread.
+    pub fn id(&self) -> Option<TaskId> {
+        match &self.0 {
+            Inner::Green(counted) => Some(TaskId(counted.0.id())),
+            Inner::Thread(_) => None,
+        }
+    }
+
+    /// The name that was given to the builder (a thread's own name, for a thread).
+    pub fn name(&self) -> Option<&str> {
+        match &self.0 {
+            Inner::Green(counted) => counted.header().name(),
+            Inner::Thread(thread) => thread.name(),
+        }
+    }
+}
+
+impl Counted {
+    fn header(&self) -> &super::header::Header {
+        &self.0
+    }
+}
+
+/// A task's number: unique in its runtime, never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TaskId(pub(super) NonZeroU64);
+
+impl std::fmt::Display for TaskId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}

@@ -1,0 +1,227 @@
+//! A queue of waiters on one condition, first come first served.
+//!
+//! # Protocol
+//!
+//! The condition belongs to the queue's user. A waiter takes the lock, looks at the condition, and
+//! only if it does not hold stands in the queue before it lets the lock go. Who makes the condition
+//! true does so *before* it takes the lock to wake. So either the waiter's look comes after the
+//! change, or the waker's lock comes after the waiter stands there: no wake is lost.
+//!
+//! A waiter is taken out either by a waker, who has then claimed its wake, or by itself. It knows
+//! which by looking for its ticket under the lock. One that was woken and leaves without having
+//! used the wake (its deadline passed, it was cancelled) wakes the next.
+//!
+//! # Memory
+//!
+//! Most conditions have one waiter at a time: the first stands in the queue itself, the rest in a
+//! vector that is freed when it is empty again.
+
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use super::{TimedOut, Waiter, Wakeup, park};
+use crate::primitive::Mutex;
+
+/// Waiters on one condition.
+#[derive(Debug)]
+pub(crate) struct WaitQueue {
+    waiters: Mutex<Waiters>,
+}
+
+/// Names a waiter that a future left in a queue.
+#[derive(Debug, Default)]
+pub(crate) struct QueueKey(Option<u64>);
+
+#[derive(Debug)]
+struct Waiters {
+    next_ticket: u64,
+    first: Option<(u64, Waiter)>,
+    // Boxed: an idle queue is five words, and there are two in every source.
+    #[expect(clippy::box_collection, reason = "one word while there is at most one waiter")]
+    rest: Option<Box<std::collections::VecDeque<(u64, Waiter)>>>,
+}
+
+impl Default for WaitQueue {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl WaitQueue {
+    #[cfg(not(sedge_loom))]
+    pub(crate) const fn new() -> Self {
+        Self { waiters: Mutex::new(Waiters { next_ticket: 0, first: None, rest: None }) }
+    }
+
+    #[cfg(sedge_loom)]
+    pub(crate) fn new() -> Self {
+        Self { waiters: Mutex::new(Waiters { next_ticket: 0, first: None, rest: None }) }
+    }
+
+    /// Waits until `ready` returns a value. `ready` runs under the queue's lock, so it must neither
+    /// wait nor touch this queue. A `deadline` that has passed still lets it be asked once.
+    pub(crate) fn wait_until<R>(
+        &self,
+        deadline: Option<Instant>,
+        mut ready: impl FnMut() -> Option<R>,
+    ) -> Result<R, TimedOut> {
+        let mut place = Place { queue: self, ticket: None };
+        loop {
+            {
+                let mut waiters = self.waiters.lock();
+                if let Some(value) = ready() {
+                    place.leave_used(&mut waiters);
+                    return Ok(value);
+                }
+                place.stand(&mut waiters);
+            }
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Err(TimedOut);
+            }
+            park(deadline);
+        }
+    }
+
+    /// The same for a future: leaves `cx`'s waker in the queue under `key` while pending.
+    /// The future's destructor calls [`forget`](Self::forget).
+    pub(crate) fn poll_until<R>(
+        &self,
+        cx: &mut Context<'_>,
+        key: &mut QueueKey,
+        mut ready: impl FnMut() -> Option<R>,
+    ) -> Poll<R> {
+        let mut waiters = self.waiters.lock();
+        // Dropped after the lock: a waker's destructor is the user's code.
+        let _old = key.0.take().and_then(|ticket| waiters.remove(ticket));
+        match ready() {
+            Some(value) => {
+                drop(waiters);
+                Poll::Ready(value)
+            }
+            None => {
+                key.0 = Some(waiters.push(Waiter::Waker(cx.waker().clone())));
+                drop(waiters);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Takes a future's waker out of the queue, passing on a wake that it had received.
+    pub(crate) fn forget(&self, key: &mut QueueKey) {
+        if let Some(ticket) = key.0.take() {
+            self.leave_unused(ticket);
+        }
+    }
+
+    /// Wakes the waiter that has waited longest. Returns whether there was one.
+    pub(crate) fn wake_one(&self) -> bool {
+        let (found, wakeup) = {
+            let mut waiters = self.waiters.lock();
+            let waiter = waiters.pop();
+            (waiter.is_some(), waiter.and_then(Waiter::claim))
+        };
+        wakeup.into_iter().for_each(Wakeup::deliver);
+        found
+    }
+
+    /// Wakes every waiter.
+    pub(crate) fn wake_all(&self) {
+        let (first, rest) = {
+            let mut waiters = self.waiters.lock();
+            let first = waiters.first.take();
+            let rest = waiters.rest.take();
+            let claim = |(_, waiter): (u64, Waiter)| waiter.claim();
+            let rest: Vec<_> =
+                rest.map(|rest| rest.into_iter().filter_map(claim).collect()).unwrap_or_default();
+            (first.and_then(claim), rest)
+        };
+        first.into_iter().chain(rest).for_each(Wakeup::deliver);
+    }
+
+    /// Whether anyone waits, at this instant.
+    pub(crate) fn has_waiters(&self) -> bool {
+        self.waiters.lock().first.is_some()
+    }
+
+    fn leave_unused(&self, ticket: u64) {
+        let removed = self.waiters.lock().remove(ticket);
+        if removed.is_none() {
+            self.wake_one();
+        }
+    }
+}
+
+impl Waiters {
+    fn push(&mut self, waiter: Waiter) -> u64 {
+        let ticket = self.next_ticket;
+        self.next_ticket = ticket + 1;
+        if self.first.is_none() {
+            self.first = Some((ticket, waiter));
+        } else {
+            self.rest.get_or_insert_default().push_back((ticket, waiter));
+        }
+        ticket
+    }
+
+    fn pop(&mut self) -> Option<Waiter> {
+        let (_, waiter) = self.first.take()?;
+        self.first = self.rest.as_mut().and_then(|rest| rest.pop_front());
+        self.shrink();
+        Some(waiter)
+    }
+
+    fn holds(&self, ticket: u64) -> bool {
+        self.first.as_ref().is_some_and(|first| first.0 == ticket) || self.find(ticket).is_some()
+    }
+
+    /// Where in the rest a ticket stands. Tickets only grow, so the rest is sorted by them.
+    fn find(&self, ticket: u64) -> Option<usize> {
+        self.rest.as_ref()?.binary_search_by_key(&ticket, |entry| entry.0).ok()
+    }
+
+    fn remove(&mut self, ticket: u64) -> Option<Waiter> {
+        if self.first.as_ref().is_some_and(|first| first.0 == ticket) {
+            return self.pop();
+        }
+        let at = self.find(ticket)?;
+        let removed = self.rest.as_mut()?.remove(at);
+        self.shrink();
+        removed.map(|(_, waiter)| waiter)
+    }
+
+    fn shrink(&mut self) {
+        if self.rest.as_ref().is_some_and(|rest| rest.is_empty()) {
+            self.rest = None;
+        }
+    }
+}
+
+/// A waiting call's place in the queue. Left in the destructor too: the wait may unwind.
+struct Place<'a> {
+    queue: &'a WaitQueue,
+    ticket: Option<u64>,
+}
+
+impl Place<'_> {
+    /// Stands in the queue, if it does not stand there any more (or yet).
+    fn stand(&mut self, waiters: &mut Waiters) {
+        if !self.ticket.is_some_and(|ticket| waiters.holds(ticket)) {
+            self.ticket = Some(waiters.push(Waiter::current()));
+        }
+    }
+
+    /// Leaves with what it came for.
+    fn leave_used(&mut self, waiters: &mut Waiters) {
+        if let Some(ticket) = self.ticket.take() {
+            drop(waiters.remove(ticket));
+        }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.queue.leave_unused(ticket);
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Sedge.
+#![forbid(unsafe_code)]
+pub use sedge_runtime::*;
