@@ -18,6 +18,7 @@ pub mod io;
 mod primitive;
 pub mod runtime;
 mod scheduler;
+pub mod signal;
 mod stack;
 pub mod task;
 pub mod time;

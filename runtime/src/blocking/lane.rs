@@ -8,7 +8,8 @@
 //!   job), or *idle* (it stands in `idle`, and waits on its seat's condition variable).
 //! - A job goes to the thread that became idle last; where none is idle, to a new thread; where
 //!   none can be made, to the queue; and where there is no thread at all, back to its caller.
-//! - A thread that has done a job takes one from the queue, and becomes idle only if there is none.
+//! - A thread that has done a job takes one from the queue, and becomes idle only if there is none;
+//!   then it tells the job's caller, for whose next job it is there.
 //!
 //! So jobs are queued only while every thread is busy, and a job that is handed to a seat, under
 //! the lock, wakes exactly the thread that will run it. That the *last* to become idle goes first
@@ -156,12 +157,14 @@ impl Lane {
         // A thread that died would keep its seat, and jobs would be handed to it.
         let guard = AbortOnUnwind("a thread of the blocking pool panicked outside of a job");
         let mut state = self.state.lock();
-        while let Some(mut job) = self.next_job(&mut state, key, wake) {
+        let mut next = state.take_job(key);
+        while let Some(mut job) = next {
             MutexGuard::unlocked(&mut state, || job.run());
-            // Counted before the caller is told, which is what dropping the job does.
-            state.done += 1;
-            state.seats[key].busy_with = None;
+            next = state.after_job(key);
+            // Which tells its caller. By then the job is counted, and the thread is there for the
+            // caller's next one.
             MutexGuard::unlocked(&mut state, || drop(job));
+            next = next.or_else(|| self.wait_for_job(&mut state, key, wake));
         }
         let seat = state.seats.remove(key);
         if state.closed {
@@ -173,27 +176,20 @@ impl Lane {
         guard.disarm();
     }
 
-    /// Waits for the thread's next job. None: it is to leave.
-    fn next_job(
+    /// Waits until a thread that `after_job` made idle has a job. None: it is to leave.
+    fn wait_for_job(
         &self,
         state: &mut MutexGuard<'_, State>,
         key: usize,
         wake: &Condvar,
     ) -> Option<Job> {
-        if let Some(job) = state.take_job(key) {
-            return Some(job);
-        }
-        if state.closed {
-            return None;
-        }
-        state.idle.push(key);
         let deadline = Instant::now() + self.config.keep_alive;
-        // Who hands over a job takes the seat out of `idle`. So does `close`.
         while state.seats[key].job.is_none() && !state.closed {
             if wake.wait_until(state, deadline).timed_out() {
                 break;
             }
         }
+        // Who hands over a job takes the seat out of `idle`; so does `close`.
         if state.seats[key].job.is_none() {
             state.idle.retain(|&idle| idle != key);
         }
@@ -281,6 +277,17 @@ impl State {
         seat.busy_with = Some(job.caller());
         seat.job = Some(job);
         seat.wake.clone()
+    }
+
+    /// Counts a job that has been done, and takes the next; without one, makes the thread idle.
+    fn after_job(&mut self, key: usize) -> Option<Job> {
+        self.done += 1;
+        self.seats[key].busy_with = None;
+        let next = self.take_job(key);
+        if next.is_none() && !self.closed {
+            self.idle.push(key);
+        }
+        next
     }
 
     /// The job that was handed over, or the first of the queue.

@@ -15,7 +15,7 @@ use super::stats::{PoolStats, Stuck};
 const FILE_THREADS_PER_CPU: usize = 32;
 
 /// How many names are resolved at once.
-const RESOLVE_THREADS: usize = 16;
+pub(super) const RESOLVE_THREADS: usize = 16;
 
 /// The settings of a [`Pool`].
 #[derive(Debug, Clone)]
@@ -24,14 +24,18 @@ pub(crate) struct Config {
     pub(crate) threads_max: usize,
     /// How long an idle thread waits for a job before it leaves.
     pub(crate) keep_alive: Duration,
-    /// Threads are named `<prefix>-block-<n>`, `<prefix>-file-<n>` and `<prefix>-dns-<n>`: with
-    /// `sedge`, and a number of three digits, that is what Linux shows of a thread's name.
+    /// Threads are named `<prefix>-block-<n>`, `<prefix>-file-<n>` and `<prefix>-dns-<n>`: Linux
+    /// shows 15 bytes of a name, and with `sedge` and three digits the number is among them.
     pub(crate) name_prefix: String,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { threads_max: 512, keep_alive: Duration::from_secs(10), name_prefix: "sedge".into() }
+        Self {
+            threads_max: 512,
+            keep_alive: Duration::from_secs(10),
+            name_prefix: "sedge".to_owned(),
+        }
     }
 }
 

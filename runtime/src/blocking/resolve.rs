@@ -78,6 +78,7 @@ fn look_up(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::blocking::pool::RESOLVE_THREADS;
     use crate::blocking::tests::lane;
 
     #[test]
@@ -100,5 +101,25 @@ mod tests {
         lane.close();
         assert!(resolve_on(&lane, Location::caller(), "localhost", 7).is_ok());
         assert_eq!(lane.stats().done, 0);
+    }
+    #[test]
+    fn a_cancelled_task_abandons_its_look_up() {
+        // Holds up the lane until the end of the test.
+        let gate = Arc::new(std::sync::Barrier::new(RESOLVE_THREADS + 1));
+        let task = crate::run(|| {
+            let lane = &context::current_pool().expect("a task").resolve;
+            for _ in 0..lane.stats().threads_max {
+                let gate = gate.clone();
+                let hold = move || {
+                    gate.wait();
+                };
+                assert!(lane.submit(Job::owned(Location::caller(), hold).0).is_ok());
+            }
+            let task = crate::spawn(|| resolve("localhost", 7));
+            crate::task::yield_now();
+            task
+        });
+        assert!(task.join().unwrap_err().is::<crate::task::Cancelled>());
+        gate.wait();
     }
 }

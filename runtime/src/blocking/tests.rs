@@ -372,3 +372,109 @@ fn child_at_the_limit_of_processes() {
 fn is_root() -> bool {
     std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap()) == 0
 }
+
+#[test]
+fn smoke_in_a_task() {
+    crate::run(|| {
+        let mut numbers = vec![3, 1, 2];
+        let here = thread::current().id();
+        let there = blocking(|| {
+            numbers.sort_unstable();
+            (thread::current().id(), blocking(|| thread::current().id()))
+        });
+        assert_ne!(there.0, here);
+        assert_eq!(there.0, there.1, "a job's own jobs run inline");
+        assert_eq!(numbers, [1, 2, 3]);
+        crate::task::no_park(|| assert_eq!(blocking(|| thread::current().id()), here));
+    });
+}
+
+#[test]
+fn stress_in_tasks() {
+    const TASKS: usize = 100;
+    const EACH: usize = 100;
+    let total = Arc::new(AtomicUsize::new(0));
+    crate::run(|| {
+        let tasks: Vec<_> = (0..TASKS)
+            .map(|i| {
+                let total = total.clone();
+                crate::spawn(move || {
+                    for j in 0..EACH {
+                        let mut mine = [i, j];
+                        blocking(|| {
+                            mine.swap(0, 1);
+                            total.fetch_add(1, Relaxed);
+                        });
+                        assert_eq!(mine, [j, i]);
+                    }
+                })
+            })
+            .collect();
+        tasks.into_iter().for_each(|task| task.join().unwrap());
+    });
+    assert_eq!(total.load(Relaxed), TASKS * EACH);
+}
+
+#[test]
+fn a_cancelled_task_waits_for_its_job() {
+    /// Sets its flag when dropped, as the buffer that a job fills would be freed.
+    struct Buffer<'a>(&'a AtomicUsize);
+
+    impl Drop for Buffer<'_> {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, SeqCst);
+        }
+    }
+
+    static FREED: AtomicUsize = AtomicUsize::new(0);
+    let (started, go) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+    let task = crate::run(|| {
+        let (started_there, go_there) = (started.clone(), go.clone());
+        let task = crate::spawn(move || {
+            let buffer = Buffer(&FREED);
+            blocking(|| {
+                started_there.wait();
+                // The root has returned, and this task has been told to stop.
+                go_there.wait();
+                assert_eq!(buffer.0.load(SeqCst), 0);
+            });
+            // The first parking point after it raises.
+            crate::task::yield_now();
+            unreachable!("cancelled");
+        });
+        blocking(|| started.wait());
+        thread::spawn(move || {
+            thread::sleep(Duration::from_millis(20));
+            go.wait();
+        });
+        task
+    });
+    assert!(task.join().unwrap_err().is::<crate::task::Cancelled>());
+    assert_eq!(FREED.load(SeqCst), 1);
+}
+
+#[test]
+fn a_panicking_task_blocks_in_its_destructors() {
+    struct Blocks(Arc<AtomicUsize>);
+
+    impl Drop for Blocks {
+        fn drop(&mut self) {
+            blocking(|| {
+                assert!(!thread::panicking());
+                self.0.fetch_add(1, SeqCst);
+            });
+        }
+    }
+
+    let dropped = Arc::new(AtomicUsize::new(0));
+    crate::run(|| {
+        let dropped = dropped.clone();
+        let task = crate::spawn(move || {
+            let _first = Blocks(dropped.clone());
+            let _second = Blocks(dropped);
+            blocking(|| std::panic::resume_unwind(Box::new("out")))
+        });
+        assert_eq!(task.join().unwrap_err().downcast_ref(), Some(&"out"));
+    });
+    assert_eq!(dropped.load(SeqCst), 2);
+}

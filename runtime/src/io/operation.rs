@@ -106,7 +106,7 @@ impl<'a, T: AsFd> Operation<'a, T> {
     /// use std::io::Read;
     /// # fn main() -> std::io::Result<()> {
     /// # let stream = std::net::TcpStream::connect("127.0.0.1:80")?;
-    /// let source = sedge_runtime::io::Source::new(stream)?.trust_short_counts();
+    /// let source = sedge_runtime::io::Source::new(stream)?.trust_short_counts(true);
     /// let mut buf = [0; 4096];
     /// let n = source.reading().transfer(buf.len(), |mut s| s.read(&mut buf))?;
     /// # Ok(())

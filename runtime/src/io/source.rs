@@ -94,8 +94,8 @@ impl<T: AsFd> Source<T> {
         Self { registration: Registration::new(), inner }
     }
 
-    /// Lets [`Operation::transfer`] conclude from a short count that nothing is left, which saves the
-    /// system call that would say so.
+    /// Whether [`Operation::transfer`] concludes from a short count that nothing is left, which saves the
+    /// system call that would say so. Off by default.
     ///
     /// **For TCP streams only.** Elsewhere data may be queued behind a short read without a further
     /// event: Unix streams after a descriptor was passed, terminals, pipes in packet mode, inotify,
@@ -105,14 +105,22 @@ impl<T: AsFd> Source<T> {
     /// ```no_run
     /// # fn main() -> std::io::Result<()> {
     /// let stream = std::net::TcpStream::connect("127.0.0.1:80")?;
-    /// let source = sedge_runtime::io::Source::new(stream)?.trust_short_counts();
+    /// let source = sedge_runtime::io::Source::new(stream)?.trust_short_counts(true);
+    /// assert!(source.trusts_short_counts());
     /// # Ok(())
     /// # }
     /// ```
     #[must_use]
-    pub fn trust_short_counts(mut self) -> Self {
-        self.registration.interest = Interest::Priority;
+    pub fn trust_short_counts(mut self, trust: bool) -> Self {
+        // What is registered already was registered for the other interest.
+        self.registration = Registration::new();
+        self.registration.interest = if trust { Interest::Priority } else { Interest::Plain };
         self
+    }
+
+    /// What [`trust_short_counts`](Self::trust_short_counts) has set. Off by default.
+    pub fn trusts_short_counts(&self) -> bool {
+        self.registration.interest == Interest::Priority
     }
 
     /// The wrapped value. Its descriptor must not be put into non-waiting operations' way by

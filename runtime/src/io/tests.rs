@@ -74,7 +74,7 @@ fn tcp_pair() -> (Source<TcpStream>, TcpStream) {
     let there = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     there.set_nodelay(true).unwrap();
     let (here, _) = listener.accept().unwrap();
-    (Source::new(here).unwrap().trust_short_counts(), there)
+    (Source::new(here).unwrap().trust_short_counts(true), there)
 }
 
 fn read<T: AsFd>(source: &Source<T>, buf: &mut [u8]) -> io::Result<usize>

@@ -1,4 +1,5 @@
 //! A runtime's settings.
+#![expect(unsafe_code, reason = "migration is the one thing that a caller must vouch for")]
 
 use std::num::NonZeroUsize;
 use std::str::FromStr;
@@ -104,7 +105,6 @@ impl Builder {
     ///
     /// Every task of the runtime keeps the contract of
     /// [`task::Builder::migrating`](crate::task::Builder::migrating).
-    #[expect(unsafe_code, reason = "migration is the one thing that a caller must vouch for")]
     pub unsafe fn migrating(mut self, migrating: bool) -> Self {
         self.migrating = migrating;
         self
@@ -203,7 +203,9 @@ pub(super) fn default_workers() -> io::Result<usize> {
     match variable::<usize>("SEDGE_WORKERS")? {
         Some(workers) => in_range("SEDGE_WORKERS", workers, 1, WORKERS_MAX),
         // It looks at the affinity mask and the cgroup quota. Where it cannot tell, one is safe.
-        None => Ok(std_thread::available_parallelism().map_or(1, NonZeroUsize::get).min(WORKERS_MAX)),
+        None => {
+            Ok(std_thread::available_parallelism().map_or(1, NonZeroUsize::get).min(WORKERS_MAX))
+        }
     }
 }
 

@@ -13,9 +13,11 @@
 //! the time is up is *abandoned*: its memory is leaked, never freed, a worker that is home to such a
 //! task keeps its thread for ever, and a message says how many there are. Under `panic = "abort"`
 //! nothing can be unwound: tasks are abandoned at once, without destructors.
+#![expect(unsafe_code, reason = "a root task borrows from its caller's frame, which waits for it")]
 
 mod builder;
 mod default;
+mod metrics;
 mod shutdown;
 mod thread;
 
@@ -32,6 +34,7 @@ use crate::task::{JoinHandle, spawn_root, spawns_into};
 
 pub use builder::Builder;
 pub(crate) use default::default;
+pub use metrics::{Metrics, metrics};
 pub(crate) use shutdown::Gone;
 pub(crate) use thread::start_worker;
 
@@ -86,7 +89,8 @@ where
 /// assert_eq!(workers.unwrap().unwrap(), 2);
 /// ```
 pub fn workers() -> io::Result<usize> {
-    let here = context::with_worker(|worker| spawns_into(worker).map(|shared| shared.config.workers));
+    let here =
+        context::with_worker(|worker| spawns_into(worker).map(|shared| shared.config.workers));
     here.map_or_else(builder::default_workers, Ok)
 }
 
@@ -135,7 +139,6 @@ impl Runtime {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        #[expect(unsafe_code, reason = "what is spawned is `Send` and `'static`")]
         // SAFETY: `Send` and `'static` by the signature.
         let spawned = unsafe { crate::task::Builder::new().spawn_from_outside(&self.shared, f) };
         spawned.unwrap_or_else(|error| panic!("failed to spawn a task: {error}"))
@@ -179,6 +182,11 @@ impl Runtime {
         result.map(unwrap_root)
     }
 
+    /// Figures of this runtime.
+    pub fn metrics(&self) -> Metrics {
+        Metrics::of(&self.shared)
+    }
+
     /// Cancels every task, waits `timeout` for them at most, and abandons the rest. Returns how many
     /// were abandoned.
     ///
@@ -208,7 +216,8 @@ impl Runtime {
     }
 
     fn stop(&self, timeout: Option<Duration>) -> usize {
-        let own = context::with_worker(|worker| worker.is_some_and(|worker| worker.is_of(&self.shared)));
+        let own =
+            context::with_worker(|worker| worker.is_some_and(|worker| worker.is_of(&self.shared)));
         assert!(
             !own || std::thread::panicking(),
             "a Runtime was dropped in one of its own tasks, which would wait for its own end: \
@@ -220,7 +229,9 @@ impl Runtime {
 
 impl std::fmt::Debug for Runtime {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Runtime").field("workers", &self.shared.config.workers).finish_non_exhaustive()
+        f.debug_struct("Runtime")
+            .field("workers", &self.shared.config.workers)
+            .finish_non_exhaustive()
     }
 }
 
@@ -233,7 +244,6 @@ impl Drop for Runtime {
 }
 
 /// Runs `f` as the root task of `worker`, whose loop runs on this thread until `f` has returned.
-#[expect(unsafe_code, reason = "the root borrows from this frame, which waits for it")]
 fn run_root<F, T>(worker: &Worker, f: F) -> std::thread::Result<T>
 where
     F: FnOnce() -> T,

@@ -138,25 +138,26 @@ mod tests {
 mod model {
     use super::Idle;
     use crate::primitive::{AtomicUsize, Ordering};
-    use loom::sync::Arc;
+    use loom::sync::{Arc, Notify};
     use loom::thread;
 
     struct World {
         idle: Idle,
         queue: AtomicUsize,
         done: AtomicUsize,
-        eventfd: [AtomicUsize; 2],
+        eventfd: [Notify; 2],
     }
 
     fn submit(world: &World) {
         world.queue.fetch_add(1, Ordering::Release);
         if let Some(worker) = world.idle.worker_to_wake() {
-            world.eventfd[worker].store(1, Ordering::SeqCst);
+            world.eventfd[worker].notify();
         }
     }
 
     fn take(world: &World) -> bool {
-        let taken = world.queue.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| n.checked_sub(1));
+        let taken =
+            world.queue.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| n.checked_sub(1));
         taken.is_ok()
     }
 
@@ -180,9 +181,7 @@ mod model {
             if last && world.queue.load(Ordering::SeqCst) > 0 {
                 wake_next(world);
             }
-            while world.eventfd[me].swap(0, Ordering::SeqCst) == 0 {
-                thread::yield_now();
-            }
+            world.eventfd[me].wait();
             searching = world.idle.stop_sleeping(me);
         }
         if searching {
@@ -192,25 +191,25 @@ mod model {
 
     fn wake_next(world: &World) {
         if let Some(worker) = world.idle.worker_to_wake() {
-            world.eventfd[worker].store(1, Ordering::SeqCst);
+            world.eventfd[worker].notify();
         }
     }
 
     fn finish_one(world: &World, total: usize) {
         if world.done.fetch_add(1, Ordering::SeqCst) + 1 == total {
-            world.eventfd.iter().for_each(|eventfd| eventfd.store(1, Ordering::SeqCst));
+            world.eventfd.iter().for_each(Notify::notify);
         }
     }
 
     fn model(workers: usize, submissions: usize) {
         let mut builder = loom::model::Builder::new();
-        builder.preemption_bound = Some(3);
+        builder.preemption_bound = Some(2);
         builder.check(move || {
             let world = Arc::new(World {
                 idle: Idle::new(),
                 queue: AtomicUsize::new(0),
                 done: AtomicUsize::new(0),
-                eventfd: [AtomicUsize::new(0), AtomicUsize::new(0)],
+                eventfd: [Notify::new(), Notify::new()],
             });
             let threads: Vec<_> = (0..workers)
                 .map(|me| {

@@ -156,7 +156,7 @@ impl<N: Node> Iterator for TakeAll<N> {
 mod model {
     use super::{Mailbox, Node};
     use crate::primitive::{AtomicUsize, Ordering};
-    use loom::sync::Arc;
+    use loom::sync::{Arc, Notify};
     use loom::thread;
     use std::cell::Cell;
     use std::ptr::NonNull;
@@ -171,11 +171,12 @@ mod model {
 
     struct World {
         mailbox: Mailbox<Letter>,
-        eventfd: AtomicUsize,
+        eventfd: Notify,
         elsewhere: AtomicUsize,
     }
 
-    /// The owner's half: takes until it has `expected`, sleeping in between. The "eventfd" counts.
+    /// The owner's half: takes until it has `expected`, sleeping in between. A notified "eventfd" stays
+    /// so until it is waited for.
     fn receive(world: &World, expected: usize) -> usize {
         let mut received = 0;
         while received < expected {
@@ -189,9 +190,7 @@ mod model {
                 continue;
             }
             if world.elsewhere.load(Ordering::SeqCst) == 0 {
-                while world.eventfd.swap(0, Ordering::SeqCst) == 0 {
-                    thread::yield_now();
-                }
+                world.eventfd.wait();
             }
             world.mailbox.finish_sleeping();
         }
@@ -199,10 +198,12 @@ mod model {
     }
 
     fn model(senders: Vec<fn(&World)>) {
-        loom::model(move || {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(2);
+        builder.check(move || {
             let world = Arc::new(World {
                 mailbox: Mailbox::new(),
-                eventfd: AtomicUsize::new(0),
+                eventfd: Notify::new(),
                 elsewhere: AtomicUsize::new(0),
             });
             let threads: Vec<_> = senders
@@ -223,14 +224,14 @@ mod model {
         let letter = Box::leak(Box::new(Letter(Cell::new(std::ptr::null_mut()))));
         // SAFETY: valid until taken, and not touched again here.
         if unsafe { world.mailbox.push(NonNull::from(letter)) } {
-            world.eventfd.fetch_add(1, Ordering::SeqCst);
+            world.eventfd.notify();
         }
     }
 
     fn put_elsewhere(world: &World) {
         world.elsewhere.fetch_add(1, Ordering::SeqCst);
         if world.mailbox.wake() {
-            world.eventfd.fetch_add(1, Ordering::SeqCst);
+            world.eventfd.notify();
         }
     }
 

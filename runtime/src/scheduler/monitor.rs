@@ -32,6 +32,12 @@ const RESTLESS: Duration = Duration::from_secs(1);
 /// A task that has had its worker for this long is named.
 const NAMED_AFTER: Duration = Duration::from_secs(1);
 
+/// How many of the tasks that found no stack try again at each look: a try that fails is expensive.
+const FED_PER_LOOK: usize = 8;
+
+/// How long it gives memory back at a time: a look must not be late.
+const TRIM_BUDGET: Duration = Duration::from_millis(5);
+
 /// How many workers it adds at most.
 const ADDED_MAX: usize = 16;
 
@@ -43,6 +49,8 @@ pub(crate) struct Monitor {
     condvar: Condvar,
     hogs: AtomicU64,
     added: AtomicUsize,
+    /// Whether the present standstill of the pool was reported.
+    pool_named: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -67,6 +75,7 @@ impl Monitor {
             condvar: Condvar::new(),
             hogs: AtomicU64::new(0),
             added: AtomicUsize::new(0),
+            pool_named: AtomicBool::new(false),
         }
     }
 
@@ -115,24 +124,29 @@ impl Monitor {
 
 /// The monitor thread's loop.
 pub(crate) fn run(shared: &Arc<Shared>) {
-    let monitor = &shared.monitor;
     let mut seen: Vec<Seen> = Vec::new();
     let mut last_work = Instant::now();
-    let mut last_trim = last_work;
-    while monitor.wait(Some(TICK)) {
+    let mut next_trim = last_work;
+    let mut tidied = false;
+    while shared.monitor.wait(Some(TICK)) {
         let now = Instant::now();
         if look(shared, &mut seen, now) {
             last_work = now;
+            tidied = false;
         }
-        if now - last_trim >= RESTLESS {
-            last_trim = now;
-            let more = stack::trim();
-            if more {
-                continue;
-            }
-            if now - last_work >= RESTLESS && !sleep(shared) {
-                return;
-            }
+        let idle = now - last_work >= RESTLESS;
+        if idle && !tidied {
+            shared.remotes().for_each(|remote| remote.ask_to_tidy());
+            tidied = true;
+            next_trim = now;
+        }
+        if now < next_trim {
+            continue;
+        }
+        match stack::trim_for(TRIM_BUDGET) {
+            Some(wait) => next_trim = now + wait,
+            None if idle && !sleep(shared) => return,
+            None => next_trim = now + RESTLESS,
         }
     }
 }
@@ -142,7 +156,9 @@ fn sleep(shared: &Shared) -> bool {
     let monitor = &shared.monitor;
     monitor.asleep.store(true, Ordering::SeqCst);
     fence(Ordering::SeqCst);
-    let all_sleep = shared.remotes().all(|remote| remote.mailbox().owner_sleeps() || remote.seat() == Seat::Vacant);
+    let all_sleep = shared
+        .remotes()
+        .all(|remote| remote.mailbox().owner_sleeps() || remote.seat() == Seat::Vacant);
     let go_on = !all_sleep || shared.is_starving() || monitor.wait(None);
     monitor.asleep.store(false, Ordering::SeqCst);
     go_on
@@ -185,9 +201,13 @@ fn look(shared: &Arc<Shared>, seen: &mut Vec<Seen>, now: Instant) -> bool {
             remote.drive();
         }
     }
-    if shared.is_starving() {
-        shared.feed();
+    for _ in 0..FED_PER_LOOK {
+        if !shared.is_starving() {
+            break;
+        }
+        shared.take_starved().into_iter().for_each(|task| shared.submit_from_outside(task));
     }
+    name_stuck_pool(shared, now);
     help_out(shared, all_stuck, members_stuck);
     worked
 }
@@ -224,6 +244,18 @@ fn add_worker(shared: &Arc<Shared>) {
     // Without a thread the worker is dropped, and its seat with it: rare, and there are 64.
     if crate::runtime::start_worker(worker).is_err() {
         note_retired(shared);
+    }
+}
+
+/// Reports, once, a blocking pool in which nothing gets done: its jobs may wait for each other.
+fn name_stuck_pool(shared: &Shared, now: Instant) {
+    let stuck = shared.pool.stuck_since().is_some_and(|since| now - since >= NAMED_AFTER);
+    if !stuck {
+        shared.monitor.pool_named.store(false, Ordering::Relaxed);
+    } else if !shared.monitor.pool_named.swap(true, Ordering::Relaxed) {
+        if let Some(stuck) = shared.pool.stuck() {
+            eprintln!("sedge: {stuck}");
+        }
     }
 }
 

@@ -18,6 +18,7 @@
 //!   placement and the monitor, and publish nothing.
 #![expect(unsafe_code, reason = "a task points to its home")]
 
+use std::collections::VecDeque;
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -76,8 +77,8 @@ pub(crate) struct Shared {
     pub(crate) permits: Permits,
     /// Started tasks that migrate.
     pub(crate) migrants: Mutex<Registry>,
-    /// Fresh tasks for which there was no stack. `Some` in `starving` says that there are any.
-    starved: Mutex<Vec<TaskRef>>,
+    /// Fresh tasks for which there was no stack; `starving` says that there are any.
+    starved: Mutex<VecDeque<TaskRef>>,
     starving: AtomicBool,
     /// Whether more than one worker takes fresh tasks.
     several: AtomicBool,
@@ -117,6 +118,8 @@ pub(crate) struct Remote {
     named: AtomicPtr<Header>,
     naming: Mutex<()>,
     stuck: AtomicBool,
+    /// The owner is to give its idle stacks back.
+    tidy: AtomicBool,
 }
 
 /// Who sits in a worker's seat.
@@ -247,25 +250,26 @@ impl Shared {
 
     /// Keeps a fresh task for which there is no stack until one is given back.
     pub(crate) fn starve(&self, task: TaskRef) {
-        self.starved.lock().push(task);
+        let mut starved = self.starved.lock();
+        starved.push_back(task);
         self.starving.store(true, Ordering::SeqCst);
+        drop(starved);
         self.monitor.wake();
     }
 
     /// Whether stacks are known to be exhausted.
+    #[inline]
     pub(crate) fn is_starving(&self) -> bool {
         self.starving.load(Ordering::Relaxed)
     }
 
-    /// A stack may be had again: the waiting tasks go back into the queue.
+    /// A stack may be had again: takes the task that has waited longest.
     #[cold]
-    pub(crate) fn feed(&self) {
-        let tasks = {
-            let mut starved = self.starved.lock();
-            self.starving.store(false, Ordering::SeqCst);
-            std::mem::take(&mut *starved)
-        };
-        tasks.into_iter().for_each(|task| self.submit_from_outside(task));
+    pub(crate) fn take_starved(&self) -> Option<TaskRef> {
+        let mut starved = self.starved.lock();
+        let task = starved.pop_front();
+        self.starving.store(!starved.is_empty(), Ordering::SeqCst);
+        task
     }
 
     /// Whether any queue that others take from has something.
@@ -277,7 +281,10 @@ impl Shared {
     /// Waits until no thread outside is in the middle of a wake. None can begin one: no task is left.
     pub(crate) fn wait_for_visitors(&self) {
         while self.visitors.load(Ordering::Acquire) != 0 {
-            #[expect(clippy::disallowed_methods, reason = "a thread waits here, for a few instructions")]
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "a thread waits here, for a few instructions"
+            )]
             thread::yield_now();
         }
     }
@@ -320,6 +327,7 @@ impl Remote {
             named: AtomicPtr::new(std::ptr::null_mut()),
             naming: Mutex::new(()),
             stuck: AtomicBool::new(false),
+            tidy: AtomicBool::new(false),
         }
     }
 
@@ -472,6 +480,17 @@ impl Remote {
     /// How many times tasks got the worker, and the id of the one that has it (or zero).
     pub(crate) fn progress(&self) -> (u64, u64) {
         (self.resumes.load(Ordering::Relaxed), self.running.load(Ordering::Relaxed))
+    }
+
+    /// Asks the owner, who has had nothing to do for long, to give its idle stacks back.
+    pub(crate) fn ask_to_tidy(&self) {
+        self.tidy.store(true, Ordering::SeqCst);
+        self.wake();
+    }
+
+    /// Whether the owner was asked to. Owner only.
+    pub(crate) fn take_tidy(&self) -> bool {
+        self.tidy.load(Ordering::Relaxed) && self.tidy.swap(false, Ordering::SeqCst)
     }
 
     pub(crate) fn is_stuck(&self) -> bool {

@@ -43,8 +43,11 @@ impl Worker {
     fn steal_round(&self) -> Option<TaskRef> {
         let me = self.remote.index();
         // Each begins at its own neighbour: thieves spread out.
-        let (before, after): (Vec<_>, Vec<_>) =
-            self.shared.remotes().filter(|remote| remote.index() != me).partition(|r| r.index() < me);
+        let (before, after): (Vec<_>, Vec<_>) = self
+            .shared
+            .remotes()
+            .filter(|remote| remote.index() != me)
+            .partition(|r| r.index() < me);
         after.into_iter().chain(before).find_map(|victim| self.steal_from(victim))
     }
 

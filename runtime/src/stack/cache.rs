@@ -48,7 +48,7 @@ impl StackCache {
     #[inline]
     pub(crate) fn put(&mut self, stack: Stack) {
         let shelf = &mut self.shelves[stack.size().class()];
-        // A shelf has its full capacity from the first put on, so that this is one comparison.
+        // Full, or not yet given its full capacity: one comparison for both.
         if shelf.len() == shelf.capacity() {
             make_room(shelf, stack.size());
         }

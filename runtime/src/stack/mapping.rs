@@ -50,6 +50,10 @@ impl Mapping {
         self.gaps += gaps;
     }
 
+    pub(super) fn has_gaps(&self) -> bool {
+        self.gaps > 0
+    }
+
     /// Gives all of it back: pages, guards and page tables.
     ///
     /// # Safety
@@ -95,6 +99,17 @@ impl Run {
     /// The limits of its slots, lowest first.
     pub(super) fn limits(self) -> impl Iterator<Item = usize> {
         (0..self.slots).map(move |slot| self.limit + slot * self.size.bytes())
+    }
+
+    /// Makes its slots what they were when their mapping was new: without guards, pages and page
+    /// tables, and inaccessible.
+    ///
+    /// # Safety
+    ///
+    /// As [`drop_pages`](Self::drop_pages), and nobody prepares slots of this run meanwhile.
+    pub(super) unsafe fn renew(self) -> io::Result<()> {
+        // SAFETY: as in `drop_pages`.
+        unsafe { sys::renew(self.limit, self.bytes()) }
     }
 
     /// Gives the pages of all its slots back; the guards between them stay.

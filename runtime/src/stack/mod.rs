@@ -16,7 +16,7 @@
 //! - [`StackCache`] (`cache.rs`) belongs to one worker: a push and a pop, nothing shared.
 //! - The pool of a size class (`pool.rs`) is shared by the process; caches exchange batches with it.
 //!   It knows its arenas (`arena.rs`), and maps another (`mapping.rs`) when all are in use.
-//! - [`trim`] (`trim.rs`) gives memory that has been idle for a second back to the kernel.
+//! - [`trim()`] (`trim.rs`) gives memory that has been idle for a second back to the kernel.
 //!
 //! A slot gets its guard (`guard.rs`) before it can first be taken and keeps it until its arena is
 //! unmapped. No stack is ever without one.
@@ -40,6 +40,7 @@
 //! - `memfd` mappings: pages cost more, and a fork would share them.
 
 mod arena;
+mod bits;
 mod cache;
 mod guard;
 mod high_water;
@@ -57,6 +58,4 @@ mod trim;
 pub(crate) use cache::StackCache;
 pub(crate) use size::{STACK_BYTES_DEFAULT, STACK_BYTES_MAX, STACK_BYTES_MIN, StackSize};
 pub(crate) use slot::{Bounds, Stack};
-pub(crate) use trim::trim;
-#[cfg(test)]
-use trim::trim_for;
+pub(crate) use trim::{trim, trim_for};

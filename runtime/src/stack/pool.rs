@@ -9,7 +9,7 @@
 //! `arenas` is held for a batch of bit operations, never across a system call. `growth` is held by
 //! the one thread that carves, maps or unmaps, and comes first. A thread that finds the pool empty
 //! waits for whoever is growing it, and then mostly finds what that one made.
-#![expect(unsafe_code, reason = "has guards put on slots that it knows to be unused")]
+#![expect(unsafe_code, reason = "changes memory of slots that it knows to be unused")]
 
 use std::io;
 
@@ -52,7 +52,7 @@ impl Pool {
         &POOLS[size.class()]
     }
 
-    /// Every pool, with its size.
+    /// The pools of all sizes.
     pub(super) fn all() -> impl Iterator<Item = &'static Self> {
         POOLS.iter()
     }
@@ -92,7 +92,7 @@ impl Pool {
         // has them before they are carved.
         let prepared = unsafe { guard::prepare(run) }?;
         let mut arenas = self.arenas.lock();
-        arenas.arena(index).carve(prepared);
+        arenas.arena(index).carve(run, prepared);
         arenas.take(most, out);
         Ok(())
     }
@@ -112,21 +112,42 @@ impl Pool {
         Ok((self.arenas.lock().add(arena), run))
     }
 
-    /// Takes an arena out that has been wholly idle, if there is one, and if nobody grows the pool.
-    pub(super) fn detach_idle(&self) -> Option<Mapping> {
+    /// Unmaps one arena that has been wholly idle, if there is one and nobody grows the pool. Returns
+    /// its slots.
+    pub(super) fn unmap_idle(&self) -> Option<usize> {
+        let mapping = {
+            let _growing = self.growth.try_lock()?;
+            self.arenas.lock().detach_idle()?.into_mapping()
+        };
+        let slots = mapping.slots();
+        // SAFETY: the arena was wholly free, so no stack of it exists, and none will: it is out of
+        // its pool.
+        unsafe { mapping.release() };
+        Some(slots)
+    }
+
+    /// Gives guards and page tables of one long idle run back, if there is one and nobody grows the
+    /// pool. Returns its slots.
+    pub(super) fn uncarve_idle(&self) -> Option<usize> {
+        // Held to the end: the run must not be carved again before it is renewed.
         let _growing = self.growth.try_lock()?;
-        self.arenas.lock().detach_idle().map(Arena::into_mapping)
+        let (index, run) = self.arenas.lock().find(Arena::begin_uncarve)?;
+        // SAFETY: the slots are out of their pool, and were free: nothing lives on them. Who prepares
+        // slots holds `growth`.
+        let done = unsafe { run.renew() }.is_ok();
+        self.arenas.lock().arena(index).end_uncarve(run, done);
+        done.then_some(run.slots())
     }
 
-    /// Takes neighbouring slots out that have been idle and may have pages, at most `most`.
-    pub(super) fn begin_trim(&self, most: usize) -> Option<(usize, Run)> {
-        let mut arenas = self.arenas.lock();
-        arenas.each().find_map(|(index, arena)| Some((index, arena.begin_trim(most)?)))
-    }
-
-    /// Takes back what [`begin_trim`](Self::begin_trim) gave, its pages gone.
-    pub(super) fn end_trim(&self, index: usize, run: Run) {
+    /// Gives the pages of some idle slots back, `most` at most. Returns how many.
+    pub(super) fn trim_idle(&self, most: usize) -> Option<usize> {
+        let (index, run) = self.arenas.lock().find(|arena| arena.begin_trim(most))?;
+        // A refusal would be an oddity of the kernel. The run counts as trimmed all the same: tried
+        // again and again, it would keep the monitor awake.
+        // SAFETY: the slots are out of their pool, and were free: nothing lives on them.
+        let _ = unsafe { run.drop_pages() };
         self.arenas.lock().arena(index).end_trim(run);
+        Some(run.slots())
     }
 
     /// Remembers which slots are free now, and returns whether anything is left to give back once
@@ -136,7 +157,7 @@ impl Pool {
         let mut more = false;
         for (index, arena) in arenas.each() {
             arena.mark_idle();
-            more |= arena.has_warm_free() || (arena.is_wholly_free() && !is_kept(index, arena));
+            more |= arena.has_spare() || (arena.is_wholly_free() && !is_kept(index, arena));
         }
         more
     }
@@ -155,6 +176,10 @@ struct Arenas(Vec<Option<Arena>>);
 impl Arenas {
     fn each(&mut self) -> impl Iterator<Item = (usize, &mut Arena)> {
         self.0.iter_mut().enumerate().filter_map(|(index, arena)| Some((index, arena.as_mut()?)))
+    }
+
+    fn find<T>(&mut self, mut f: impl FnMut(&mut Arena) -> Option<T>) -> Option<(usize, T)> {
+        self.each().find_map(|(index, arena)| Some((index, f(arena)?)))
     }
 
     fn arena(&mut self, index: usize) -> &mut Arena {
@@ -205,7 +230,7 @@ impl Arenas {
     }
 
     fn carved(&self) -> usize {
-        self.0.iter().flatten().map(Arena::carved).sum()
+        self.0.iter().flatten().map(Arena::carved_slots).sum()
     }
 }
 

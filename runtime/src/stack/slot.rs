@@ -100,7 +100,8 @@ impl Bounds {
     ///
     /// This is the mark of the slot, not of the running task alone: it speaks of every task that
     /// used the slot since its pages were last given back. A page that was swapped out counts as
-    /// never touched. Two system calls, or more where the stack is larger than 1 MiB.
+    /// never touched. One system call for each 1 MiB of the stack. The stack is not back in a cache
+    /// yet: of one that is, the trimmer may be unmapping what is read here.
     pub(crate) fn high_water(self) -> usize {
         high_water::measure(self.guard().end, self.base())
     }

@@ -35,9 +35,27 @@ pub(super) fn page_bytes() -> usize {
 /// Maps `bytes` of address space that nothing may touch yet, with huge pages off: one touched word
 /// must not cost 2 MiB where they are set to `always`.
 pub(super) fn reserve(bytes: usize) -> io::Result<usize> {
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
     // SAFETY: a new mapping where the kernel likes: it replaces none.
-    let start = unsafe { libc::mmap(ptr::null_mut(), bytes, libc::PROT_NONE, flags, -1, 0) };
+    unsafe { map(ptr::null_mut(), bytes, 0) }
+}
+
+/// Replaces part of a reservation by what it was when it was new.
+///
+/// # Safety
+///
+/// The range lies in a mapping of [`reserve`]'s, and holds nothing that will be used.
+pub(super) unsafe fn renew(start: usize, bytes: usize) -> io::Result<()> {
+    // SAFETY: the caller's promise: what is replaced is the caller's, and its content nobody's.
+    unsafe { map(start as *mut c_void, bytes, libc::MAP_FIXED) }.map(drop)
+}
+
+/// # Safety
+///
+/// With `MAP_FIXED`, nothing in the range will be used.
+unsafe fn map(place: *mut c_void, bytes: usize, fixed: c_int) -> io::Result<usize> {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | fixed;
+    // SAFETY: the caller's promise; without MAP_FIXED, no mapping is replaced.
+    let start = unsafe { libc::mmap(place, bytes, libc::PROT_NONE, flags, -1, 0) };
     if start == libc::MAP_FAILED {
         return Err(io::Error::last_os_error());
     }

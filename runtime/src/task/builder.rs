@@ -89,7 +89,6 @@ impl Builder {
     ///
     /// No caller can check the second for code that is not its own. [`stay_home`](super::stay_home)
     /// keeps the task in its place for a stretch of code that cannot promise this.
-    #[expect(unsafe_code, reason = "migration is the one thing that a caller must vouch for")]
     pub unsafe fn migrating(mut self, migrating: bool) -> Self {
         self.migrating = migrating;
         self
@@ -220,8 +219,12 @@ pub(crate) unsafe fn spawn_root<F, T>(worker: &Worker, stack_size: StackSize, f:
 where
     F: FnOnce() -> T,
 {
-    let attributes =
-        Attributes { id: worker.next_id(), name: Some("root".into()), stack_size, migrating: false };
+    let attributes = Attributes {
+        id: worker.next_id(),
+        name: Some("root".into()),
+        stack_size,
+        migrating: false,
+    };
     // SAFETY: the caller's word.
     unsafe {
         let task = TaskRef::create(attributes, f);

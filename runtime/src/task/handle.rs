@@ -31,10 +31,6 @@ impl Counted {
         Self(task)
     }
 
-    pub(crate) fn get(&self) -> TaskRef {
-        self.0
-    }
-
     pub(crate) fn into_waker(self) -> Waker {
         let data = ManuallyDrop::new(self).0.as_ptr().as_ptr().cast_const().cast();
         // SAFETY: the functions below keep `RawWaker`'s contract: thread-safe, and the data is a

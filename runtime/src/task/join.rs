@@ -135,7 +135,10 @@ impl Drop for Place {
 /// this one nothing runs between them.
 fn wait_for_finisher(task: TaskRef) {
     while !task.state.load().is_finished() {
-        #[expect(clippy::disallowed_methods, reason = "a thread waits here, for a few instructions")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a thread waits here, for a few instructions"
+        )]
         thread::yield_now();
     }
 }

@@ -16,6 +16,7 @@
 //! # Outside tasks
 //!
 //! Everything here works on a plain thread too, where it blocks the thread.
+#![expect(unsafe_code, reason = "the running task is there: references to it may be made")]
 
 mod builder;
 mod cancel;
@@ -68,7 +69,6 @@ pub fn current() -> Task {
 }
 
 fn current_counted() -> Option<Counted> {
-    #[expect(unsafe_code, reason = "a running task is there")]
     // SAFETY: the task runs, so it is not finished.
     context::current_task().map(|task| unsafe { Counted::from_borrowed(task) })
 }
@@ -347,7 +347,8 @@ impl Drop for Timer {
 #[cold]
 pub(crate) fn checkpoint_slow(task: TaskRef) {
     raise_if_cancelled(task);
-    let spent = context::with_worker(|worker| worker.is_some_and(|worker| worker.budget_is_spent()));
+    let spent =
+        context::with_worker(|worker| worker.is_some_and(|worker| worker.budget_is_spent()));
     if spent && !std::thread::panicking() {
         suspend(task, Suspend::Yield);
     }

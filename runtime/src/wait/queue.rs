@@ -138,11 +138,6 @@ impl WaitQueue {
         first.into_iter().chain(rest).for_each(Wakeup::deliver);
     }
 
-    /// Whether anyone waits, at this instant.
-    pub(crate) fn has_waiters(&self) -> bool {
-        self.waiters.lock().first.is_some()
-    }
-
     fn leave_unused(&self, ticket: u64) {
         let removed = self.waiters.lock().remove(ticket);
         if removed.is_none() {
@@ -223,5 +218,47 @@ impl Drop for Place<'_> {
         if let Some(ticket) = self.ticket.take() {
             self.queue.leave_unused(ticket);
         }
+    }
+}
+
+#[cfg(all(test, sedge_loom))]
+mod model {
+    use super::{QueueKey, WaitQueue};
+    use crate::primitive::{AtomicUsize, Ordering};
+    use loom::future::block_on;
+    use loom::sync::Arc;
+    use loom::thread;
+    use std::future::poll_fn;
+
+    /// Two permits, given one at a time with one wake each; each of two waiters gets one, though one
+    /// of them may have left the queue and come back meanwhile.
+    #[test]
+    fn every_wake_finds_a_waiter() {
+        loom::model(|| {
+            let shared = Arc::new((WaitQueue::new(), AtomicUsize::new(0)));
+            let waiters: Vec<_> = (0..2)
+                .map(|_| {
+                    let shared = shared.clone();
+                    thread::spawn(move || {
+                        let (queue, permits) = &*shared;
+                        let mut key = QueueKey::default();
+                        let take = || {
+                            let take = |n: usize| n.checked_sub(1);
+                            permits.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).ok()
+                        };
+                        block_on(poll_fn(|cx| queue.poll_until(cx, &mut key, take)));
+                        queue.forget(&mut key);
+                    })
+                })
+                .collect();
+            let (queue, permits) = &*shared;
+            for _ in 0..2 {
+                permits.fetch_add(1, Ordering::Release);
+                queue.wake_one();
+            }
+            for waiter in waiters {
+                waiter.join().unwrap();
+            }
+        });
     }
 }

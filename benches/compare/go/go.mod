@@ -1,0 +1,3 @@
+module sedge.invalid/compare
+
+go 1.19

@@ -1,0 +1,93 @@
+//! What `accept` does when the process or the system has run out of something.
+//!
+//! The error is returned, as std returns it, and most callers try again at once; the connection is
+//! still in the queue, so they would spin. The next `accept` therefore waits: 1 ms at first, twice as
+//! long after each further failure, up to a second. A success forgets it all.
+
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+const FIRST: Duration = Duration::from_millis(1);
+const LONGEST: Duration = Duration::from_secs(1);
+
+/// See the module. One for each listener.
+#[derive(Debug, Default)]
+pub(super) struct Backoff(Mutex<Option<Pause>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Pause {
+    until: Instant,
+    length: Duration,
+}
+
+impl Backoff {
+    /// Waits until another `accept` makes sense.
+    pub(super) fn wait(&self) {
+        if let Some(Pause { until, .. }) = *self.lock() {
+            let left = until.saturating_duration_since(Instant::now());
+            if !left.is_zero() {
+                sedge_runtime::time::sleep(left);
+            }
+        }
+    }
+
+    /// Notes how an `accept` ended.
+    pub(super) fn note<R>(&self, result: &io::Result<R>) {
+        let mut pause = self.lock();
+        match result {
+            Ok(_) => *pause = None,
+            Err(e) if is_shortage(e) => {
+                let length = pause.map_or(FIRST, |pause| (pause.length * 2).min(LONGEST));
+                *pause = Some(Pause { until: Instant::now() + length, length });
+            }
+            Err(_) => {}
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Pause>> {
+        // Nothing panics under it.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_shortage(e: &io::Error) -> bool {
+    use rustix::io::Errno;
+    [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM]
+        .iter()
+        .any(|errno| e.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(errno: rustix::io::Errno) -> io::Result<()> {
+        Err(errno.into())
+    }
+
+    #[test]
+    fn it_grows_to_a_second_and_a_success_ends_it() {
+        let backoff = Backoff::default();
+        let length = || backoff.lock().map(|pause| pause.length.as_millis());
+        backoff.note(&failure(rustix::io::Errno::CONNABORTED));
+        assert_eq!(length(), None);
+        for expected in [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000, 1000] {
+            backoff.note(&failure(rustix::io::Errno::MFILE));
+            assert_eq!(length(), Some(expected));
+        }
+        backoff.note(&failure(rustix::io::Errno::CONNABORTED));
+        assert_eq!(length(), Some(1000));
+        backoff.note(&Ok(()));
+        assert_eq!(length(), None);
+    }
+
+    #[test]
+    fn the_next_accept_waits() {
+        let backoff = Backoff::default();
+        backoff.note(&failure(rustix::io::Errno::NFILE));
+        let until = backoff.lock().unwrap().until;
+        backoff.wait();
+        assert!(Instant::now() >= until);
+    }
+}

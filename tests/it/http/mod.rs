@@ -1,0 +1,5 @@
+mod client;
+mod fuzz;
+mod limits;
+mod requests;
+mod stopping;

@@ -1,0 +1,6 @@
+//! Whole-system tests: the examples, started and talked to as their users would.
+
+mod echo;
+mod http;
+mod million;
+mod process;

@@ -1,0 +1,106 @@
+//! The examples as child processes, which never outlive their test.
+
+use std::env;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// What takes longer has hung.
+pub(crate) const HUNG: Duration = Duration::from_secs(60);
+
+/// The command that starts an example. `cargo test` builds the examples beside the tests, but
+/// `cargo test --test it` does not, and would start what was built last: say
+/// `cargo build --examples` before it.
+pub(crate) fn example(name: &str) -> Command {
+    let tests = env::current_exe().unwrap();
+    let path = tests.ancestors().nth(2).unwrap().join("examples").join(name);
+    assert!(path.exists(), "{} is missing: cargo build --examples", path.display());
+    Command::new(path)
+}
+
+/// An example that serves on an address of its own.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    /// Kept open: a process that prints into a closed pipe fails.
+    _stdout: BufReader<ChildStdout>,
+}
+
+impl Server {
+    pub(crate) fn start(name: &str) -> Self {
+        let mut command = example(name);
+        command.arg("127.0.0.1:0").stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let (sender, receiver) = mpsc::channel();
+        thread::spawn(move || {
+            let mut line = String::new();
+            let read = stdout.read_line(&mut line);
+            let _ = sender.send((read.map(|_| line), stdout));
+        });
+        let Ok((Ok(line), stdout)) = receiver.recv_timeout(HUNG) else {
+            let _ = child.kill();
+            panic!("{name} says nothing: {:?}", child.wait_with_output());
+        };
+        let address = line.trim_end().strip_prefix("listening on ").and_then(|a| a.parse().ok());
+        let address = address.unwrap_or_else(|| panic!("{name} begins with {line:?}"));
+        Self { child, address, _stdout: stdout }
+    }
+
+    /// A connection whose reads and writes fail rather than hang.
+    pub(crate) fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(HUNG)).unwrap();
+        stream.set_write_timeout(Some(HUNG)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits until the server has ended by itself. Returns its exit status and what it complained of.
+    pub(crate) fn wait(&mut self) -> (ExitStatus, String) {
+        let deadline = Instant::now() + HUNG;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(Instant::now() < deadline, "the server does not end");
+            thread::park_timeout(Duration::from_millis(5));
+        };
+        (status, self.complaints())
+    }
+
+    /// Asks the server to end, and checks that it had nothing to complain of.
+    pub(crate) fn stop(mut self) {
+        self.signal(Signal::TERM);
+        let (status, complaints) = self.wait();
+        assert!(status.success(), "{status}");
+        assert_eq!(complaints, "");
+    }
+
+    fn complaints(&mut self) -> String {
+        let mut complaints = String::new();
+        if let Some(mut stderr) = self.child.stderr.take() {
+            let _ = stderr.read_to_string(&mut complaints);
+        }
+        complaints
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            eprintln!("the server's stderr: {:?}", self.complaints());
+        }
+    }
+}
