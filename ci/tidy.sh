@@ -30,6 +30,14 @@ for root in src/lib.rs net/src/lib.rs fs/src/lib.rs; do
     grep -q '^#!\[forbid(unsafe_code)\]' "$root" || fail "$root does not forbid unsafe code"
 done
 
+step "thread-locals are held in one file"
+mapfile -t library < <(files 'runtime/src/*.rs' 'net/src/*.rs' 'fs/src/*.rs' 'src/*.rs')
+for file in "${library[@]}"; do
+    case "$file" in runtime/src/context.rs | *tests.rs) continue ;; esac
+    forbid "a thread-local outside context.rs: its address must not live across a switch" \
+        '^[^/]*\bthread_local!' "$file"
+done
+
 step "no file has more than 600 lines"
 for file in "${prose_and_code[@]}"; do
     lines=$(wc -l <"$file")

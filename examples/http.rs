@@ -5,27 +5,21 @@
 //! curl -i http://127.0.0.1:8080/json
 //! ```
 //!
-//! `/`, `/plaintext` and `/json` say hello, `/sleep/MS` parks its task for so many milliseconds,
-//! `/compute/MS` computes for as long, and `/echo` sends back the body that was posted to it.
+//! `/`, `/plaintext` and `/json` say hello, `/sleep/MS` parks its task for so many milliseconds (up
+//! to 65,535), `/compute/MS` computes for as long, `/echo` sends back the body that is posted to it.
 //! SIGINT and SIGTERM let the requests in flight finish.
 #![expect(clippy::print_stdout, reason = "where it listens is this program's output")]
 
-use std::collections::HashMap;
 use std::env;
 use std::io::{self, ErrorKind, Read, Write};
 use std::mem::{self, MaybeUninit};
-use std::net::Shutdown;
-use std::os::fd::{AsRawFd, RawFd};
 use std::process::ExitCode;
 use std::str;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use sedge::net::{TcpListener, TcpStream};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
-use socket2::SockRef;
+use sedge::net::{Shutdown, TcpListener, TcpStream};
+use sedge::signal::{Graceful, SIGINT, SIGTERM};
+use sedge::{runtime, task, time};
 
 const MAX_HEAD: usize = 8 * 1024;
 const MAX_HEADERS: usize = 64;
@@ -43,11 +37,14 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a refused client may go on sending before it is cut off.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the requests in flight may take when the server is told to stop.
-const STOP_TIMEOUT: Duration = Duration::from_secs(9);
+const STOP_TIMEOUT: Duration = Duration::from_secs(8);
+/// How long, after that, what could not finish has to be cancelled.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
-    if let Err(error) = sedge::run(|| serve(&address)) {
+    let runtime = runtime::Builder::new().shutdown_timeout(Some(CANCEL_TIMEOUT));
+    if let Err(error) = runtime.run(|| serve(&address)).and_then(|served| served) {
         eprintln!("http: cannot serve on {address}: {error}");
         eprintln!("http: give another address, as in `http 127.0.0.1:0`: port 0 takes a free one");
         return ExitCode::FAILURE;
@@ -57,80 +54,34 @@ fn main() -> ExitCode {
 
 fn serve(address: &str) -> io::Result<()> {
     rlimit::increase_nofile_limit(u64::MAX)?;
-    // Before anyone can know the address: a signal that nobody handles would be the end at once.
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    // First of all, since until then a signal ends the process at once.
+    let stop = Graceful::new();
+    stop.on_signals([SIGINT, SIGTERM])?;
     let listener = TcpListener::bind(address)?;
     println!("listening on {}", listener.local_addr()?);
-
-    let server =
-        Arc::new(Server { listener, clients: Mutex::default(), stopping: AtomicBool::new(false) });
-    let acceptor = Arc::clone(&server);
-    sedge::spawn(move || acceptor.accept());
-    sedge::blocking(|| signals.forever().next());
-    server.stop()
-}
-
-struct Server {
-    listener: TcpListener,
-    /// The clients, by their descriptors: numbers that are theirs as long as they are here.
-    clients: Mutex<HashMap<RawFd, Arc<Client>>>,
-    stopping: AtomicBool,
-}
-
-/// What a connection's task shares with the server.
-struct Client {
-    stream: TcpStream,
-    /// No request has begun, so nothing is lost if the connection ends.
-    idle: AtomicBool,
-}
-
-impl Server {
-    fn accept(self: Arc<Self>) {
-        for stream in self.listener.incoming() {
-            if self.stopping.load(Relaxed) {
-                return;
-            }
-            if let Err(error) = stream.and_then(|stream| self.spawn(stream)) {
-                eprintln!("http: cannot take a connection: {error}");
-            }
+    loop {
+        let accepted = match stop.until(&listener, || listener.accept()) {
+            Ok(Some((stream, _))) => spawn(stream, &stop),
+            Ok(None) => break,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = accepted {
+            eprintln!("http: cannot take a connection: {error}");
         }
     }
-
-    fn spawn(self: &Arc<Self>, stream: TcpStream) -> io::Result<()> {
-        stream.set_nodelay(true)?;
-        stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
-        let number = stream.as_raw_fd();
-        let client = Arc::new(Client { stream, idle: AtomicBool::new(false) });
-        let server = Arc::clone(self);
-        sedge::task::Builder::new().spawn(move || {
-            server.clients.lock().unwrap().insert(number, Arc::clone(&client));
-            Connection::new(&server, &client).run();
-            server.clients.lock().unwrap().remove(&number);
-        })?;
-        Ok(())
+    drop(listener);
+    if let Err(still_open) = stop.wait(STOP_TIMEOUT) {
+        eprintln!("http: {still_open}");
     }
+    Ok(())
+}
 
-    /// Takes no more connections, ends the idle ones, and waits for the others until they end or
-    /// time is up. A flag that is seen late is seen the next time: `Relaxed` is enough for them.
-    fn stop(&self) -> io::Result<()> {
-        self.stopping.store(true, Relaxed);
-        SockRef::from(&self.listener).shutdown(Shutdown::Read)?;
-        let deadline = Instant::now() + STOP_TIMEOUT;
-        while self.end_idle() > 0 && Instant::now() < deadline {
-            sedge::time::sleep(Duration::from_millis(10));
-        }
-        Ok(())
-    }
-
-    /// Shuts idle connections down for reading: their tasks see the end of the stream, though not
-    /// before a request that has just arrived. Returns how many connections there are.
-    fn end_idle(&self) -> usize {
-        let clients = self.clients.lock().unwrap();
-        for client in clients.values().filter(|client| client.idle.load(Relaxed)) {
-            let _ = client.stream.shutdown(Shutdown::Read);
-        }
-        clients.len()
-    }
+fn spawn(stream: TcpStream, stop: &Graceful) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
+    let open = stop.guard();
+    task::Builder::new().spawn(move || Connection::new(&stream, &open).run())?;
+    Ok(())
 }
 
 /// Why a connection ends.
@@ -143,6 +94,7 @@ enum End {
 use End::{Gone, Refused};
 
 const BAD_REQUEST: &str = "400 Bad Request";
+const TOO_SLOW: &str = "408 Request Timeout";
 const BODY_TOO_LARGE: &str = "413 Content Too Large";
 const HEAD_TOO_LARGE: &str = "431 Request Header Fields Too Large";
 
@@ -155,8 +107,8 @@ impl From<io::Error> for End {
 }
 
 struct Connection<'a> {
-    server: &'a Server,
-    client: &'a Client,
+    stream: &'a TcpStream,
+    stop: &'a Graceful,
     /// What has arrived; of it, `input[start..end]` is not used yet.
     input: Box<[u8]>,
     start: usize,
@@ -172,10 +124,10 @@ struct Connection<'a> {
 }
 
 impl<'a> Connection<'a> {
-    fn new(server: &'a Server, client: &'a Client) -> Self {
+    fn new(stream: &'a TcpStream, stop: &'a Graceful) -> Self {
         Self {
-            server,
-            client,
+            stream,
+            stop,
             input: vec![0; MAX_HEAD].into(),
             start: 0,
             end: 0,
@@ -207,7 +159,7 @@ impl<'a> Connection<'a> {
         let (mut request, route) = self.read_head()?;
         self.read_body(&request)?;
         self.deadline = None;
-        request.keep_alive &= !self.server.stopping.load(Relaxed);
+        request.keep_alive &= !self.stop.is_stopping();
         match route {
             Route::Fixed(response) => self.respond(&request, &response),
             Route::Echo => {
@@ -218,7 +170,7 @@ impl<'a> Connection<'a> {
             // Responses to earlier requests are not to wait for this one.
             Route::Sleep(time) => {
                 self.flush()?;
-                sedge::time::sleep(time);
+                time::sleep(time);
                 self.respond(&request, &Response::text("slept"));
             }
             Route::Compute(time) => {
@@ -297,16 +249,15 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// Writes what is owed and waits for a request to begin.
+    /// Writes what is owed and waits for a request to begin: here a stop may end the connection.
     fn wait(&mut self) -> Result<()> {
         self.flush()?;
         (self.start, self.end) = (0, 0);
-        self.client.idle.store(true, Relaxed);
-        if self.server.stopping.load(Relaxed) || !self.read(IDLE_TIMEOUT)? {
-            return Err(Gone);
+        let (stream, stop) = (self.stream, self.stop);
+        match stop.until(stream, || self.read(IDLE_TIMEOUT))? {
+            None | Some(0) => Err(Gone),
+            Some(_) => Ok(()),
         }
-        self.client.idle.store(false, Relaxed);
-        Ok(())
     }
 
     /// Writes what is owed and reads more of a request that has begun, which is refused with the
@@ -319,27 +270,24 @@ impl<'a> Connection<'a> {
             return Err(Refused(full));
         }
         let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + REQUEST_TIMEOUT);
-        match time_left(deadline) {
-            Some(left) if self.read(left)? => Ok(()),
-            _ => Err(Refused("408 Request Timeout")),
+        let left = time_left(deadline).ok_or(Refused(TOO_SLOW))?;
+        match self.read(left) {
+            Ok(0) => Err(Gone),
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Err(Refused(TOO_SLOW)),
+            Err(error) => Err(error.into()),
         }
     }
 
-    /// Reads into the free part of the buffer. Returns false if nothing came in time.
-    fn read(&mut self, timeout: Duration) -> Result<bool> {
+    /// Reads into the free part of the buffer.
+    fn read(&mut self, timeout: Duration) -> io::Result<usize> {
         if self.read_timeout != timeout {
-            self.client.stream.set_read_timeout(Some(timeout))?;
+            self.stream.set_read_timeout(Some(timeout))?;
             self.read_timeout = timeout;
         }
-        match (&self.client.stream).read(&mut self.input[self.end..]) {
-            Ok(0) => Err(Gone),
-            Ok(length) => {
-                self.end += length;
-                Ok(true)
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        let length = self.stream.read(&mut self.input[self.end..])?;
+        self.end += length;
+        Ok(length)
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -355,7 +303,7 @@ impl<'a> Connection<'a> {
         if self.output.is_empty() {
             return Ok(());
         }
-        let mut stream = &self.client.stream;
+        let mut stream = self.stream;
         let mut written = stream.write(&self.output)?;
         if written < self.output.len() {
             let deadline = Instant::now() + WRITE_TIMEOUT;
@@ -395,12 +343,13 @@ impl<'a> Connection<'a> {
     /// Reads on for a while after the last response. To close while the client still sends would
     /// make the kernel reset the connection, and the client might never see that response.
     fn linger(&mut self) -> Result<()> {
-        self.client.stream.shutdown(Shutdown::Write)?;
-        self.client.idle.store(true, Relaxed);
+        self.stream.shutdown(Shutdown::Write)?;
         let deadline = Instant::now() + LINGER_TIMEOUT;
         while let Some(left) = time_left(deadline) {
             self.end = 0;
-            self.read(left)?;
+            if self.read(left)? == 0 {
+                break;
+            }
         }
         Ok(())
     }

@@ -5,7 +5,6 @@
 //! reads afresh, and gives no reference to the thread-local itself. What it gives is a reference to
 //! the worker: good until the next switch, after which it is asked for again.
 #![expect(unsafe_code, reason = "a pointer to the worker whose loop runs below on this thread")]
-#![expect(clippy::disallowed_macros, reason = "this is the one file")]
 
 use std::cell::{Cell, OnceCell};
 use std::ptr;

@@ -6,13 +6,13 @@
 //!
 //! # The parts
 //!
-//! - [`source`]: [`Source`], what users see; [`operation`]: one call on it, that is the loop "try,
-//!   wait, try again"; [`future`]: the same for futures.
-//! - [`poller`]: an epoll instance, one for each worker.
-//! - [`entry`]: one source that has waited: its readiness, its waiters, and the poller that it is
-//!   registered with; [`readiness`]: the word in it, and the protocol on which all rests; [`slab`]:
+//! - `source`: [`Source`], what users see; `operation`: one call on it, that is the loop "try,
+//!   wait, try again"; `future`: the same for futures.
+//! - `poller`: an epoll instance, one for each worker.
+//! - `entry`: one source that has waited: its readiness, its waiters, and the poller that it is
+//!   registered with; `readiness`: the word in it, and the protocol on which all rests; `slab`:
 //!   where entries live, so that an event for a source that is gone finds nobody.
-//! - [`sys`]: the system calls.
+//! - `sys`: the system calls.
 //!
 //! # The life of a read
 //!
@@ -49,7 +49,7 @@ mod readiness;
 mod slab;
 mod source;
 mod sys;
-#[cfg(test)]
+#[cfg(all(test, not(sedge_loom)))]
 mod tests;
 
 pub use future::WaitKey;

@@ -6,7 +6,7 @@
 //!   others may touch; [`Worker`] is the rest, and its loop.
 //! - [`mailbox`]: tasks left for one worker. [`idle`]: whom to wake for work that anyone may take.
 //! - [`placement`]: where a fresh task makes its home. [`permits`]: how many tasks there may be.
-//! - [`monitor`]: sees workers that are stuck, and gives idle memory back.
+//! - [`monitor`](mod@monitor): sees workers that are stuck, and gives idle memory back.
 //!
 //! Who makes a task run ends up in one of two functions here: [`submit`] for a fresh one,
 //! [`schedule`] for one that was parked.

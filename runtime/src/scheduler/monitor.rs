@@ -107,7 +107,7 @@ impl Monitor {
     fn wait(&self, timeout: Option<Duration>) -> bool {
         let mut wish = self.state.lock();
         let deadline = timeout.map(|timeout| Instant::now() + timeout);
-        while !wish.stop && !(wish.wake && timeout.is_none()) {
+        while !(wish.stop || wish.wake && timeout.is_none()) {
             match deadline {
                 None => self.condvar.wait(&mut wish),
                 Some(deadline) => {

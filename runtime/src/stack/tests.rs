@@ -84,7 +84,7 @@ fn resident_kib() -> usize {
         let line = status.lines().find(|line| line.starts_with(name)).unwrap();
         line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap()
     };
-    field("VmRSS:") + field("VmPTE:")
+    field("RssAnon:") + field("VmPTE:")
 }
 
 fn mappings() -> usize {

@@ -71,7 +71,7 @@ pub(crate) struct Header {
     id: NonZeroU64,
     /// Where it lives: the worker that first ran it (for a migrating task, that last ran it).
     pub(crate) home: Cell<*const Remote>,
-    pub(crate) link: Cell<*mut Header>,
+    pub(crate) link: Cell<*mut Self>,
     /// How many `shield`s it is inside.
     pub(super) shields: Cell<u16>,
     /// How many `stay_home`s it is inside.

@@ -138,6 +138,12 @@ impl WaitQueue {
         first.into_iter().chain(rest).for_each(Wakeup::deliver);
     }
 
+    /// Whether anyone waits, at this instant.
+    #[cfg(test)]
+    pub(crate) fn has_waiters(&self) -> bool {
+        self.waiters.lock().first.is_some()
+    }
+
     fn leave_unused(&self, ticket: u64) {
         let removed = self.waiters.lock().remove(ticket);
         if removed.is_none() {

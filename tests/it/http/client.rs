@@ -97,6 +97,11 @@ impl Client {
         assert_eq!(String::from_utf8_lossy(&self.received), "");
     }
 
+    /// Waits until the server sends something, or its process has ended. Returns whether it has.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        !matches!(self.stream.read(&mut [0]), Ok(1))
+    }
+
     /// Waits for the end of the stream. Returns the responses before it, which must all be whole.
     pub(crate) fn replies(mut self) -> Vec<Reply> {
         self.stream.read_to_end(&mut self.received).unwrap();

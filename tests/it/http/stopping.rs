@@ -47,10 +47,14 @@ fn waits_for_the_rest_of_a_request() {
 #[test]
 fn gives_up_on_what_takes_too_long() {
     let mut server = Server::start("http");
-    let mut client = Client::new(&server);
-    assert_eq!(client.send(get("/") + &get("/sleep/65535")).reply().status, 200);
+    let mut clients = ["/sleep/65535", "/compute/65535"].map(|path| {
+        let mut client = Client::new(&server);
+        assert_eq!(client.send(get("/") + &get(path)).reply().status, 200);
+        client
+    });
     server.signal(Signal::TERM);
     let (status, complaints) = server.wait();
     assert!(status.success(), "{status}: {complaints}");
-    client.ended();
+    assert!(complaints.contains("still open"), "{complaints}");
+    clients.iter_mut().for_each(|client| assert!(client.has_ended()));
 }
