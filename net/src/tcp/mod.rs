@@ -5,6 +5,7 @@ mod builder;
 mod connect;
 mod convert;
 mod incoming;
+mod interrupt;
 mod listener;
 mod settings;
 mod stream;

@@ -69,8 +69,8 @@ impl<T: AsFd> Source<T> {
     /// Neither parks nor blocks.
     ///
     /// # Errors
-    /// As [`Source::read_with`]; and `Unsupported` where there is no worker to wait with: in a future
-    /// that is polled by a plain thread.
+    /// As [`Source::read_with`]; and `Unsupported` where it would have to wait, and there is no worker
+    /// to wait with: in a future that is polled by a plain thread, or inside `no_park`.
     ///
     /// # Examples
     /// ```no_run

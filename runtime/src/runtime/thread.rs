@@ -31,7 +31,12 @@ pub(super) fn on_this_thread<R>(worker: &Worker, run: impl FnOnce() -> R) -> io:
     let _timer_slack = TimerSlack::finest();
     let _entered = context::enter(worker);
     let abort = AbortOnUnwind;
+    // `run` may be called in a destructor while this thread unwinds: its tasks do not.
+    let hidden = if thread::panicking() { task::hide_panics() } else { 0 };
     let result = run();
+    if hidden > 0 {
+        task::restore_panics(hidden);
+    }
     mem::forget(abort);
     Ok(result)
 }

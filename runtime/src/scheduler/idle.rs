@@ -46,7 +46,11 @@ impl Idle {
         if !Self::should_wake(self.counts.load(Ordering::SeqCst)) {
             return None;
         }
-        let worker = sleepers.pop()?;
+        if sleepers.is_empty() {
+            return None;
+        }
+        // In turn: the one that slept last may be one that must not take this work.
+        let worker = sleepers.remove(0);
         self.counts.fetch_sub(SLEEPING - SEARCHING, Ordering::SeqCst);
         Some(worker)
     }

@@ -63,6 +63,7 @@ struct Wish {
 #[derive(Debug, Default, Clone)]
 struct Seen {
     progress: (u64, u64),
+    looks: u64,
     since: Option<Instant>,
     named: bool,
 }
@@ -186,7 +187,11 @@ fn look(shared: &Arc<Shared>, seen: &mut Vec<Seen>, now: Instant) -> bool {
                 seen.named = name_hog(remote, progress.1, now - since);
             }
         } else {
-            *seen = Seen { progress, ..Seen::default() };
+            // Many tasks that each take long: the next look around must not wait for all of them.
+            if progress.1 != 0 && remote.looks() == seen.looks {
+                remote.urge();
+            }
+            *seen = Seen { progress, looks: remote.looks(), ..Seen::default() };
         }
         match remote.seat() {
             Seat::Vacant | Seat::Guest => {}

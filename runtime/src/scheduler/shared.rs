@@ -14,7 +14,7 @@
 //!   a worker reads it after it has marked itself as sleeping.
 //! - `visitors`: counted in while the claim keeps the runtime alive (Relaxed); counted out (Release)
 //!   for the Acquire of who frees it.
-//! - `homes`, `resumes`, `running` are written by the owner alone, Relaxed: they are figures for
+//! - `homes`, `resumes`, `running`, `looks` are written by the owner alone, Relaxed: they are figures for
 //!   placement and the monitor, and publish nothing.
 #![expect(unsafe_code, reason = "a task points to its home")]
 
@@ -120,6 +120,9 @@ pub(crate) struct Remote {
     stuck: AtomicBool,
     /// The owner is to give its idle stacks back.
     tidy: AtomicBool,
+    /// How often the owner has looked around, and whether the monitor urges it to.
+    looks: AtomicU64,
+    urged: AtomicBool,
 }
 
 /// Who sits in a worker's seat.
@@ -272,7 +275,7 @@ impl Shared {
         task
     }
 
-    /// Whether any queue that others take from has something.
+    /// Whether any queue that others take from has something. Not all of them may take it.
     pub(crate) fn has_fresh_work(&self) -> bool {
         let has = |remote: &Arc<Remote>| !remote.stealer.is_empty() || !remote.inbox.is_empty();
         !self.injector.is_empty() || self.remotes().any(has)
@@ -328,6 +331,8 @@ impl Remote {
             naming: Mutex::new(()),
             stuck: AtomicBool::new(false),
             tidy: AtomicBool::new(false),
+            looks: AtomicU64::new(0),
+            urged: AtomicBool::new(false),
         }
     }
 
@@ -475,6 +480,29 @@ impl Remote {
         // SAFETY: null, or a task that has not finished, as argued.
         let task = unsafe { task.as_ref() }?;
         (task.id().get() == id).then(|| task.name().map(str::to_owned)).flatten()
+    }
+
+    /// Notes that the owner polls. Owner only.
+    pub(crate) fn note_look(&self) {
+        self.looks.store(self.looks() + 1, Ordering::Relaxed);
+        if self.is_urged() {
+            self.urged.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// How often the owner has polled.
+    pub(crate) fn looks(&self) -> u64 {
+        self.looks.load(Ordering::Relaxed)
+    }
+
+    /// Has the owner poll before its turn is over.
+    pub(crate) fn urge(&self) {
+        self.urged.store(true, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn is_urged(&self) -> bool {
+        self.urged.load(Ordering::Relaxed)
     }
 
     /// How many times tasks got the worker, and the id of the one that has it (or zero).

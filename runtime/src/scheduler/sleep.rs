@@ -16,7 +16,7 @@ impl Worker {
             self.wait(done);
         } else {
             let index = self.remote.index();
-            if self.shared.idle.start_sleeping(index, searching) && self.shared.has_fresh_work() {
+            if self.shared.idle.start_sleeping(index, searching) && self.sees_fresh_work() {
                 // The last searcher: whoever submitted that relied on it.
                 self.shared.wake_one();
             }

@@ -3,6 +3,7 @@
 use crossbeam_deque::Steal;
 
 use super::placement::clearly_more;
+use super::shared::Seat;
 use super::{Remote, Worker};
 use crate::task::TaskRef;
 
@@ -43,19 +44,13 @@ impl Worker {
     fn steal_round(&self) -> Option<TaskRef> {
         let me = self.remote.index();
         // Each begins at its own neighbour: thieves spread out.
-        let (before, after): (Vec<_>, Vec<_>) = self
-            .shared
-            .remotes()
-            .filter(|remote| remote.index() != me)
-            .partition(|r| r.index() < me);
-        after.into_iter().chain(before).find_map(|victim| self.steal_from(victim))
+        let after = self.shared.remotes().skip(me + 1);
+        let before = self.shared.remotes().take(me);
+        after.chain(before).find_map(|victim| self.steal_from(victim))
     }
 
     fn steal_from(&self, victim: &Remote) -> Option<TaskRef> {
-        let stuck = victim.is_stuck();
-        // What it would start here it would have to hand back.
-        let level = !clearly_more(self.remote.homes(), victim.homes());
-        if !victim.stealer.is_empty() && (stuck || level || self.shared.config.migrating) {
+        if self.may_steal_from(victim) {
             loop {
                 match victim.stealer.steal_batch_with_limit_and_pop(&self.deque, BATCH) {
                     Steal::Success(task) => return Some(task),
@@ -64,8 +59,24 @@ impl Worker {
                 }
             }
         }
-        // What was handed over to a worker is taken from it only where it is stuck.
-        if stuck { victim.take_handed_over() } else { None }
+        if may_empty_inbox(victim) { victim.take_handed_over() } else { None }
+    }
+
+    /// What a worker would start here it would have to hand back if it has clearly more homes than
+    /// the victim.
+    fn may_steal_from(&self, victim: &Remote) -> bool {
+        !victim.stealer.is_empty()
+            && (victim.is_stuck()
+                || self.shared.config.migrating
+                || !clearly_more(self.remote.homes(), victim.homes()))
+    }
+
+    /// Whether there is anything that this worker may take, as far as it can see.
+    pub(super) fn sees_fresh_work(&self) -> bool {
+        !self.shared.injector.is_empty()
+            || self.shared.remotes().any(|victim| {
+                self.may_steal_from(victim) || (may_empty_inbox(victim) && !victim.inbox.is_empty())
+            })
     }
 
     fn start_searching(&self) -> bool {
@@ -82,4 +93,9 @@ impl Worker {
             self.shared.wake_one();
         }
     }
+}
+
+/// What was handed over to a worker is taken from it only where it is stuck, or has gone.
+fn may_empty_inbox(victim: &Remote) -> bool {
+    victim.is_stuck() || matches!(victim.seat(), Seat::Vacant | Seat::Retiring)
 }

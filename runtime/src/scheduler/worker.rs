@@ -123,11 +123,12 @@ impl Worker {
     /// Runs tasks until `done`.
     pub(crate) fn run(&self, done: impl Fn(&Self) -> bool) {
         while !done(self) {
-            if self.turn.get() >= TURN {
+            if self.turn.get() >= TURN || self.remote.is_urged() {
                 self.look_around();
             }
             if let Some(task) = self.next_ready().or_else(|| self.next_other()) {
                 self.turn.set(self.turn.get() + 1);
+                self.stop_searching();
                 self.resume(task);
             } else {
                 self.sleep(&done);
@@ -158,9 +159,7 @@ impl Worker {
         if self.role == Role::Guest {
             return None;
         }
-        let task = self.next_fresh().or_else(|| self.steal_injected()).or_else(|| self.steal())?;
-        self.stop_searching();
-        Some(task)
+        self.next_fresh().or_else(|| self.steal_injected()).or_else(|| self.steal())
     }
 
     /// A fresh (or migrating) task of its own, or one that was handed over.
@@ -220,6 +219,7 @@ impl Worker {
     pub(super) fn poll(&self, timeout: Option<std::time::Duration>) {
         super::fork::refuse_in_child(self.shared.forks);
         self.placement.borrow_mut().invalidate();
+        self.remote.note_look();
         let mut events = self.remote.events.lock();
         if let Err(error) = self.poller.poll(&mut events, timeout) {
             panic!("the netpoller of worker {} failed: {error}", self.remote.index());

@@ -45,6 +45,7 @@ pub use join::JoinHandle;
 pub(crate) use builder::{spawn_root, spawns_into};
 pub(crate) use header::{Claimed, Coroutine, Header, Suspend, TaskRef};
 pub(crate) use state::Park;
+pub(crate) use unwind::{hide_panics, restore_panics};
 
 use cancel::raise_if_cancelled;
 use handle::Counted;
@@ -290,10 +291,10 @@ pub fn stack_high_water() -> Option<usize> {
 /// but what its own stack says.
 #[inline(never)]
 fn suspend(task: TaskRef, how: Suspend) {
-    let hidden = if std::thread::panicking() { unwind::hide_panics() } else { 0 };
+    let hidden = if std::thread::panicking() { hide_panics() } else { 0 };
     task.suspend(how);
     if hidden > 0 {
-        unwind::restore_panics(hidden);
+        restore_panics(hidden);
     }
 }
 

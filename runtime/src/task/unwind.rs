@@ -48,7 +48,7 @@ impl Drop for SuspendInDrop<'_> {
 
 /// Takes the calling task's panics off the thread's count; returns how many there were.
 #[cold]
-pub(super) fn hide_panics() -> u32 {
+pub(crate) fn hide_panics() -> u32 {
     let mut hidden = 0;
     while thread::panicking() {
         finish(withdraw());
@@ -59,7 +59,7 @@ pub(super) fn hide_panics() -> u32 {
 
 /// Puts `count` panics on the thread's count.
 #[cold]
-pub(super) fn restore_panics(count: u32) {
+pub(crate) fn restore_panics(count: u32) {
     for _ in 0..count {
         let token = begin();
         BANK.lock().push(token);
