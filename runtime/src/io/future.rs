@@ -69,8 +69,8 @@ impl<T: AsFd> Source<T> {
     /// Neither parks nor blocks.
     ///
     /// # Errors
-    /// As [`Source::read_with`]; and `Unsupported` where it would have to wait, and there is no worker
-    /// to wait with: in a future that is polled by a plain thread, or inside `no_park`.
+    /// As [`Source::read_with`]. Polled by a plain thread, or inside `no_park`, it waits with a worker
+    /// of the default runtime: what starting that returns.
     ///
     /// # Examples
     /// ```no_run
@@ -173,10 +173,8 @@ impl<T: AsFd> Source<T> {
                 }
             }
             let entry = registration.entry();
-            let fresh = home::with_current(|here| match here {
-                Some(here) => entry.register(here, self.as_fd(), registration.interest()),
-                None => Err(no_worker()),
-            });
+            let fresh =
+                home::with_any(|here| entry.register(here, self.as_fd(), registration.interest()));
             let before = match fresh {
                 Ok(fresh) => fresh.or(tries.then_some(seen)),
                 Err(e) => return Poll::Ready(Err(e)),
@@ -191,11 +189,4 @@ impl<T: AsFd> Source<T> {
             }
         }
     }
-}
-
-fn no_worker() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::Unsupported,
-        "a future can wait for a Source only inside a runtime: poll it in a task",
-    )
 }

@@ -1,5 +1,6 @@
 //! The one place where the netpoller asks who is calling.
 
+use std::io;
 use std::sync::Arc;
 
 use super::poller::Poller;
@@ -12,6 +13,14 @@ pub(super) fn with_current<R>(f: impl FnOnce(Option<&Arc<Poller>>) -> R) -> R {
         return f(Some(&poller));
     }
     f(crate::context::current_poller().as_ref())
+}
+
+/// The same; where there is none, with one of the default runtime's, which starts now if it has not.
+pub(super) fn with_any<R>(f: impl FnOnce(&Arc<Poller>) -> io::Result<R>) -> io::Result<R> {
+    with_current(|here| match here {
+        Some(here) => f(here),
+        None => f(&crate::runtime::default()?.remote(0).poller()?),
+    })
 }
 
 /// Lets the tests of this module wait as a worker's task does, on a plain thread, while another

@@ -1,16 +1,16 @@
 //! The netpoller with one or two pollers and plain threads: no scheduler.
 
+mod futures;
+
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
-use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::future::WaitKey;
 use super::home::pretend;
 use super::operation::poll_now;
 use super::poller::Poller;
@@ -506,121 +506,4 @@ fn readable_asks_the_kernel() {
 fn a_source_is_as_unwind_safe_as_its_owner() {
     fn check<T: std::panic::UnwindSafe + std::panic::RefUnwindSafe + Send + Sync>() {}
     check::<Source<TcpStream>>();
-}
-
-/// A waker that counts.
-#[derive(Default)]
-struct Count(AtomicUsize);
-
-impl std::task::Wake for Count {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::Release);
-    }
-}
-
-/// One poll of a one-byte read by a future that `count` wakes.
-fn poll_read(
-    source: &Source<UnixStream>,
-    key: &mut WaitKey,
-    count: &Arc<Count>,
-) -> Poll<io::Result<usize>> {
-    let waker = Waker::from(count.clone());
-    let mut cx = Context::from_waker(&waker);
-    source.poll_read_with(&mut cx, key, |mut s| s.read(&mut [0; 1]))
-}
-
-/// Two futures wait, one byte comes, the woken one is dropped unpolled: the other is woken.
-#[test]
-fn a_dropped_future_passes_its_wake_on() {
-    let poller = Arc::new(Poller::new().unwrap());
-    pretend::set(&poller);
-    let mut events = Events::default();
-    let (source, mut there) = unix_pair();
-    let (one, two) = (Arc::<Count>::default(), Arc::<Count>::default());
-    let (mut first, mut second) = (WaitKey::new(), WaitKey::new());
-    let wakes = || (one.0.load(Ordering::Acquire), two.0.load(Ordering::Acquire));
-    assert!(poll_read(&source, &mut first, &one).is_pending());
-    assert!(poll_read(&source, &mut second, &two).is_pending());
-    there.write_all(b"1").unwrap();
-    poller.poll(&mut events, Some(Duration::ZERO)).unwrap();
-    assert_eq!(wakes(), (1, 0));
-    drop(first);
-    assert_eq!(wakes(), (1, 1));
-    assert!(matches!(poll_read(&source, &mut second, &two), Poll::Ready(Ok(1))));
-}
-
-/// What a woken future leaves behind goes to the next.
-#[test]
-fn a_future_passes_on_what_it_leaves() {
-    let poller = Arc::new(Poller::new().unwrap());
-    pretend::set(&poller);
-    let mut events = Events::default();
-    let (source, mut there) = unix_pair();
-    let (one, two) = (Arc::<Count>::default(), Arc::<Count>::default());
-    let (mut first, mut second) = (WaitKey::new(), WaitKey::new());
-    assert!(poll_read(&source, &mut first, &one).is_pending());
-    assert!(poll_read(&source, &mut second, &two).is_pending());
-    there.write_all(b"12").unwrap();
-    poller.poll(&mut events, Some(Duration::ZERO)).unwrap();
-    assert!(matches!(poll_read(&source, &mut first, &one), Poll::Ready(Ok(1))));
-    assert_eq!(two.0.load(Ordering::Acquire), 1);
-    assert!(matches!(poll_read(&source, &mut second, &two), Poll::Ready(Ok(1))));
-    assert!(poll_read(&source, &mut second, &two).is_pending());
-}
-
-/// The source ends while a future's key still names its entry, which the next source takes.
-#[test]
-fn a_key_may_outlive_its_source() {
-    let poller = Arc::new(Poller::new().unwrap());
-    pretend::set(&poller);
-    let mut events = Events::default();
-    let (source, _there) = unix_pair();
-    let count = Arc::<Count>::default();
-    let mut key = WaitKey::new();
-    assert!(poll_read(&source, &mut key, &count).is_pending());
-    drop(Arc::into_inner(source).unwrap());
-    assert_eq!(count.0.load(Ordering::Acquire), 1, "its waker went with the source");
-    let (next, mut there) = unix_pair();
-    let (patient, mut place) = (Arc::<Count>::default(), WaitKey::new());
-    assert!(poll_read(&next, &mut place, &patient).is_pending());
-    drop(key);
-    there.write_all(b"1").unwrap();
-    poller.poll(&mut events, Some(Duration::ZERO)).unwrap();
-    assert!(patient.0.load(Ordering::Acquire) >= 1);
-    assert!(matches!(poll_read(&next, &mut place, &patient), Poll::Ready(Ok(1))));
-}
-
-#[test]
-fn a_future_on_a_plain_thread_is_told_why_not() {
-    let (source, mut there) = unix_pair();
-    let (count, mut key) = (Arc::default(), WaitKey::new());
-    let Poll::Ready(Err(e)) = poll_read(&source, &mut key, &count) else { panic!() };
-    assert_eq!(e.kind(), ErrorKind::Unsupported);
-    there.write_all(b"1").unwrap();
-    assert!(matches!(poll_read(&source, &mut key, &count), Poll::Ready(Ok(1))));
-}
-
-#[test]
-fn a_future_in_a_task() {
-    crate::run(|| {
-        let (source, mut there) = unix_pair();
-        let reader = crate::spawn({
-            let source = source.clone();
-            move || {
-                let mut key = WaitKey::new();
-                for _ in 0..100 {
-                    let read = std::future::poll_fn(|cx| {
-                        source.poll_read_with(cx, &mut key, |mut s| s.read(&mut [0; 1]))
-                    });
-                    assert_eq!(crate::task::block_on(read).unwrap(), 1);
-                }
-                crate::task::block_on(std::future::poll_fn(|cx| source.poll_readable(cx, &mut key)))
-            }
-        });
-        for _ in 0..101 {
-            there.write_all(b"1").unwrap();
-            crate::task::yield_now();
-        }
-        reader.join().unwrap().unwrap();
-    });
 }

@@ -346,6 +346,12 @@ impl Remote {
         *self.deque.lock() = Some(deque);
     }
 
+    /// The poller, for a source that waits without a worker of its own.
+    pub(crate) fn poller(&self) -> io::Result<Arc<Poller>> {
+        let poller = self.poller.lock().clone();
+        poller.ok_or_else(|| io::Error::other("the runtime has stopped"))
+    }
+
     /// Ends the owner's sleep, or else its next.
     pub(crate) fn wake(&self) {
         if let Some(poller) = &*self.poller.lock() {

@@ -1,4 +1,5 @@
 //! Signals and stops. Each test that raises a signal has its own: handlers are the process's.
+#![expect(unsafe_code, reason = "looks at a handler's stack; std has no `shutdown` for listeners")]
 #![expect(clippy::disallowed_methods, reason = "plain threads sleep and yield here")]
 
 use std::io::{self, Read};
@@ -113,7 +114,6 @@ fn refuses_what_cannot_be_handled() {
 }
 
 #[test]
-#[expect(unsafe_code, reason = "has a look at the stack that a handler runs on")]
 fn handlers_keep_off_the_stacks_of_tasks() {
     static SEEN: AtomicUsize = AtomicUsize::new(0);
     let signal = libc::SIGRTMIN() + 1;
@@ -220,7 +220,6 @@ fn a_stop_interrupts_a_parked_wait_once() {
 struct Socket<T: AsFd>(Source<T>);
 
 impl<T: AsFd + Sync> Interrupt for Socket<T> {
-    #[expect(unsafe_code, reason = "std has no `shutdown` for listeners")]
     fn interrupt(&self) {
         // SAFETY: it is given no memory.
         assert_eq!(unsafe { libc::shutdown(self.0.as_fd().as_raw_fd(), libc::SHUT_RD) }, 0);

@@ -175,3 +175,69 @@ impl Drop for Connection {
         let _ = rustix::net::sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read as _, Write as _},
+        net::{SocketAddr, TcpListener},
+        thread,
+    };
+
+    use super::{Echo, MESSAGE_BYTES, Until};
+
+    /// A server of one connection that spoils what it echoes from some message on.
+    fn serve(spoil: impl Fn(usize, &mut Vec<u8>) + Send + 'static) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut message = [0; MESSAGE_BYTES];
+            for number in 0.. {
+                // The client's end, when it has seen enough.
+                if stream.read_exact(&mut message).is_err() {
+                    return;
+                }
+                let mut answer = message.to_vec();
+                spoil(number, &mut answer);
+                if answer.is_empty() || stream.write_all(&answer).is_err() {
+                    return;
+                }
+            }
+        });
+        address
+    }
+
+    #[test]
+    fn counts_what_was_answered() {
+        let mut echo = Echo::connect(serve(|_, _| {}), 1).unwrap();
+        let sample = echo.run(Until::Requests(10)).unwrap();
+        assert_eq!((sample.requests, sample.latency_ns.len()), (10, 10));
+        assert_eq!(echo.run(Until::Requests(5)).unwrap().requests, 5);
+    }
+
+    #[test]
+    fn one_wrong_byte_fails() {
+        let mut echo =
+            Echo::connect(serve(|number, answer| answer[63] ^= u8::from(number == 3)), 1).unwrap();
+        let error = echo.run(Until::Requests(10)).unwrap_err();
+        assert!(format!("{error:#}").contains("answered something else"), "{error:#}");
+    }
+
+    #[test]
+    fn one_byte_too_many_fails() {
+        let mut echo =
+            Echo::connect(serve(|number, answer| answer.extend((number == 3).then_some(0))), 1)
+                .unwrap();
+        assert!(echo.run(Until::Requests(10)).is_err());
+    }
+
+    #[test]
+    fn an_end_fails() {
+        let mut echo =
+            Echo::connect(serve(|number, answer| answer.truncate(64 * usize::from(number < 3))), 1)
+                .unwrap();
+        let error = echo.run(Until::Requests(10)).unwrap_err();
+        assert!(format!("{error:#}").contains("closed the connection"), "{error:#}");
+    }
+}

@@ -5,7 +5,6 @@
 mod epoll;
 mod go;
 mod may;
-#[cfg(feature = "sedge")]
 mod sedge;
 mod tokio;
 
@@ -39,7 +38,6 @@ pub(crate) static ALL: &[Server] = &[
     tokio::MULTI_THREAD,
     may::SERVER,
     go::SERVER,
-    #[cfg(feature = "sedge")]
     sedge::SERVER,
 ];
 

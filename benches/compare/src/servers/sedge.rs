@@ -3,7 +3,10 @@
 use std::io::{Read as _, Write as _};
 
 use anyhow::Result;
-use sedge::net::{TcpListener, TcpStream};
+use sedge::{
+    net::{TcpListener, TcpStream},
+    runtime::Builder,
+};
 
 use super::{BUFFER_BYTES, Server, nothing_to_prepare};
 use crate::child::say_listening;
@@ -14,8 +17,7 @@ pub(super) const SERVER: Server = Server {
     version: || Ok(crate::machine::locked_version("sedge")),
     prepare: nothing_to_prepare,
     many_workers: true,
-    // The number of workers is that of the CPUs, and those have been set.
-    serve: |_workers| sedge::run(accept),
+    serve: |workers| Builder::new().workers(workers).run(accept)?,
 };
 
 fn accept() -> Result<()> {

@@ -3,7 +3,6 @@
 
 mod go;
 mod may;
-#[cfg(feature = "sedge")]
 mod sedge;
 mod stackful;
 mod tokio;
@@ -30,14 +29,8 @@ pub(crate) struct Runtime {
     run: fn(Batch, workers: usize) -> Result<()>,
 }
 
-pub(crate) static ALL: &[Runtime] = &[
-    tokio::CURRENT_THREAD,
-    tokio::MULTI_THREAD,
-    may::RUNTIME,
-    go::RUNTIME,
-    #[cfg(feature = "sedge")]
-    sedge::RUNTIME,
-];
+pub(crate) static ALL: &[Runtime] =
+    &[tokio::CURRENT_THREAD, tokio::MULTI_THREAD, may::RUNTIME, go::RUNTIME, sedge::RUNTIME];
 
 /// What a batch does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

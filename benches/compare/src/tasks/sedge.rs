@@ -1,7 +1,10 @@
 //! The batches in Sedge.
 
 use anyhow::Result;
-use sedge::task::{self, JoinHandle, Task};
+use sedge::{
+    runtime::Builder,
+    task::{self, JoinHandle, Task},
+};
 
 use super::{
     Batch, Runtime,
@@ -10,9 +13,8 @@ use super::{
 
 pub(super) const RUNTIME: Runtime = Runtime { name: "sedge", run };
 
-// The number of workers is that of the CPUs, and those have been set.
-fn run(batch: Batch, _workers: usize) -> Result<()> {
-    sedge::run(|| stackful::run::<Sedge>(batch))
+fn run(batch: Batch, workers: usize) -> Result<()> {
+    Builder::new().workers(workers).run(|| stackful::run::<Sedge>(batch))?
 }
 
 struct Sedge;

@@ -1,0 +1,255 @@
+//! What happens at a limit: of live tasks, of address space, of threads.
+
+use std::io::ErrorKind;
+use std::time::{Duration, Instant};
+
+use sedge::runtime;
+use sedge::task::{self, Builder};
+use sedge_runtime as sedge;
+
+use crate::support::{
+    Count, bounded, eventually, is_child, limit, status_kib, succeed_in_child, thread_id,
+};
+
+/// Beyond the limit on live tasks, spawning fails and says which limit it was; as tasks end, it works
+/// again.
+#[test]
+fn spawning_fails_at_the_limit_on_live_tasks() {
+    const MAX: usize = 2_000;
+    bounded(|| {
+        runtime::Builder::new()
+            .workers(2)
+            .tasks_max(MAX)
+            .run(|| {
+                for _ in 0..5 {
+                    let mut parked = Vec::new();
+                    let error = loop {
+                        match Builder::new().spawn(task::park) {
+                            Ok(handle) => parked.push(handle),
+                            Err(error) => break error,
+                        }
+                    };
+                    assert_eq!(error.kind(), ErrorKind::QuotaExceeded);
+                    assert!(error.to_string().contains("tasks_max"), "{error}");
+                    assert!(error.to_string().contains("2000"), "{error}");
+                    assert!(parked.len() <= MAX);
+                    assert!(parked.len() >= MAX * 9 / 10, "{} of {MAX}", parked.len());
+                    parked.iter().for_each(|parked| parked.task().unpark());
+                    parked.into_iter().for_each(|parked| parked.join().unwrap());
+                }
+            })
+            .unwrap();
+    });
+}
+
+/// Even the smallest limits are limits, not traps: what has ended makes room again, wherever it ran.
+#[test]
+fn a_small_limit_on_live_tasks_makes_room_again() {
+    bounded(|| {
+        for max in [1, 2, 3, 10] {
+            let runtime = runtime::Builder::new().workers(4).tasks_max(max).build().unwrap();
+            runtime
+                .run(|| {
+                    for _ in 0..200 {
+                        let mut handle = None;
+                        eventually("a place is free", || {
+                            handle = Builder::new().spawn(task::yield_now).ok();
+                            handle.is_some()
+                        });
+                        handle.unwrap().join().unwrap();
+                    }
+                })
+                .unwrap();
+        }
+    });
+}
+
+/// Address space for about `bytes` more than the process has now.
+fn limit_address_space(bytes: u64) {
+    limit(libc::RLIMIT_AS, (status_kib("VmSize") << 10) + bytes);
+}
+
+/// With no memory for more stacks: accepted tasks wait for one, spawning fails and names the limit,
+/// and everything that was accepted runs, once.
+#[test]
+fn without_stacks_fresh_tasks_wait_and_spawning_fails() {
+    const NAME: &str = "limits::without_stacks_fresh_tasks_wait_and_spawning_fails";
+    const TASKS: usize = 1_000;
+    if is_child(NAME) {
+        let runtime = runtime::Builder::new().workers(2).stack_size(1 << 20).build().unwrap();
+        // All in a task: a thread that joins as a guest needs memory of its own.
+        return runtime.spawn(|| spawn_until_refused(TASKS)).join().unwrap();
+    }
+    succeed_in_child(NAME, |_| {});
+}
+
+fn spawn_until_refused(tasks: usize) {
+    let (started, ended, go_on) = (Count::new(), Count::new(), Count::new());
+    let body = || {
+        let (started, ended, go_on) = (started.clone(), ended.clone(), go_on.clone());
+        move || {
+            started.add();
+            if !go_on.is_set() {
+                task::park();
+            }
+            task::yield_now();
+            ended.add();
+        }
+    };
+    sedge::spawn(|| sedge::blocking(|| ())).join().unwrap();
+    limit_address_space(200 << 20);
+    // Accepted all at once, before any of them has asked for a stack in vain.
+    let mut accepted: Vec<_> = (0..tasks).map(|_| sedge::spawn(body())).collect();
+    let mut refused = None;
+    eventually("spawning fails", || {
+        match Builder::new().spawn(body()) {
+            Ok(handle) => accepted.push(handle),
+            Err(error) => refused = Some(error),
+        }
+        refused.is_some()
+    });
+    let refused = refused.unwrap();
+    assert_eq!(refused.kind(), ErrorKind::OutOfMemory);
+    assert!(refused.to_string().contains("RLIMIT_AS"), "it names the limit: {refused}");
+    let running = started.get();
+    assert!(running < tasks, "all {tasks} found a stack: the limit is too wide for this test");
+    go_on.add();
+    let count = accepted.len();
+    accepted.iter().for_each(|handle| handle.task().unpark());
+    accepted.into_iter().for_each(|handle| handle.join().unwrap());
+    assert_eq!((started.get(), ended.get()), (count, count));
+    let mut last = None;
+    eventually("spawning works again", || {
+        last = Builder::new().spawn(body()).ok();
+        last.is_some()
+    });
+    last.unwrap().join().unwrap();
+}
+
+/// Tasks that wait for a stack cost next to nothing while they wait.
+#[test]
+fn waiting_for_a_stack_is_cheap() {
+    const NAME: &str = "limits::waiting_for_a_stack_is_cheap";
+    const TASKS: usize = 20_000;
+    if is_child(NAME) {
+        let runtime = runtime::Builder::new().workers(2).stack_size(1 << 20).build().unwrap();
+        runtime.spawn(|| ()).join().unwrap();
+        limit_address_space(200 << 20);
+        let started = Count::new();
+        let spawner = runtime.spawn({
+            let started = started.clone();
+            move || {
+                let spawn = |_| {
+                    let started = started.clone();
+                    sedge::spawn(move || {
+                        started.add();
+                        sedge::time::sleep(Duration::from_micros(200));
+                    })
+                };
+                (0..TASKS).map(spawn).collect::<Vec<_>>()
+            }
+        });
+        let handles = spawner.join().unwrap();
+        handles.into_iter().for_each(|handle| handle.join().unwrap());
+        assert_eq!(started.get(), TASKS);
+        return;
+    }
+    succeed_in_child(NAME, |_| {});
+}
+
+/// A root for which there is no stack is an error of `run`; it never runs on another thread.
+#[test]
+fn a_root_without_a_stack_is_an_error() {
+    const NAME: &str = "limits::a_root_without_a_stack_is_an_error";
+    if is_child(NAME) {
+        let here = thread_id();
+        let runtime = runtime::Builder::new().workers(2).build().unwrap();
+        (0..100).for_each(|_| runtime.spawn(|| ()).join().unwrap());
+        // Room for threads and small stacks, not for the arena of a root's.
+        limit_address_space(30 << 20);
+        let mut ran_on = None;
+        let result = runtime.run(|| ran_on = Some(thread_id()));
+        match result {
+            Ok(()) => assert_eq!(ran_on, Some(here), "the root ran on another thread"),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::OutOfMemory);
+                assert!(error.to_string().contains("RLIMIT_AS"), "it names the limit: {error}");
+                assert_eq!(ran_on, None);
+            }
+        }
+        assert_eq!(runtime.spawn(|| 7).join().unwrap(), 7, "the runtime goes on");
+        assert_eq!(runtime.shutdown_timeout(Duration::from_secs(20)), 0);
+        return;
+    }
+    succeed_in_child(NAME, |_| {});
+}
+
+/// Fresh tasks that wait for a stack when the runtime stops are dropped all the same.
+#[test]
+fn shutdown_of_tasks_that_wait_for_a_stack() {
+    const NAME: &str = "limits::shutdown_of_tasks_that_wait_for_a_stack";
+    const TASKS: usize = 600;
+    if is_child(NAME) {
+        let runtime = runtime::Builder::new().workers(2).stack_size(1 << 20).build().unwrap();
+        runtime.spawn(|| ()).join().unwrap();
+        limit_address_space(200 << 20);
+        let dropped = Count::new();
+        let spawner = runtime.spawn({
+            let dropped = dropped.clone();
+            move || {
+                for _ in 0..TASKS {
+                    let dropped = dropped.clone();
+                    let on_drop = crate::support::OnDrop(move || dropped.add());
+                    drop(sedge::spawn(move || {
+                        let _on_drop = on_drop;
+                        task::park();
+                    }));
+                }
+            }
+        });
+        spawner.join().unwrap();
+        assert_eq!(runtime.shutdown_timeout(Duration::from_secs(20)), 0);
+        assert_eq!(dropped.get(), TASKS);
+        return;
+    }
+    succeed_in_child(NAME, |_| {});
+}
+
+/// Where the monitor finds no thread for an extra worker, nothing is left for one that never was.
+#[test]
+fn no_thread_for_an_extra_worker() {
+    const NAME: &str = "limits::no_thread_for_an_extra_worker";
+    if is_child(NAME) {
+        let runtime = runtime::Builder::new().workers(2).build().unwrap();
+        let parked: Vec<_> = (0..20).map(|_| runtime.spawn(task::park)).collect();
+        // A thread's stack is 2 MiB of address space: room for tasks, not for threads.
+        (0..100).for_each(|_| runtime.spawn(|| ()).join().unwrap());
+        limit_address_space(1 << 20);
+        for _ in 0..3 {
+            let started = Count::new();
+            let until = Instant::now() + Duration::from_millis(150);
+            let hogs: Vec<_> = (0..2)
+                .map(|_| {
+                    let started = started.clone();
+                    runtime.spawn(move || {
+                        started.add();
+                        while Instant::now() < until {}
+                        // Spawned while the extra worker that could not be had would be the least loaded.
+                        (0..10).map(|n| sedge::spawn(move || n)).collect::<Vec<_>>()
+                    })
+                })
+                .collect();
+            eventually("both are stuck", || started.get() == 2);
+            let fresh: Vec<_> = (0..20).map(|n| runtime.spawn(move || n)).collect();
+            for task in hogs.into_iter().flat_map(|hog| hog.join().unwrap()).chain(fresh) {
+                eventually("a fresh task ran", || task.is_finished());
+                task.join().unwrap();
+            }
+        }
+        parked.iter().for_each(|parked| parked.task().unpark());
+        parked.into_iter().for_each(|parked| parked.join().unwrap());
+        assert_eq!(runtime.shutdown_timeout(Duration::from_secs(20)), 0);
+        return;
+    }
+    succeed_in_child(NAME, |_| {});
+}

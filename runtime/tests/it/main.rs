@@ -1,0 +1,29 @@
+//! The runtime as its users see it: one binary, one module for each part.
+//!
+//! Tests count what happens and assert the counts; where they have to wait, they wait for a
+//! condition, and [`support::HUNG`] only says when to give up. What measures or ends a whole process
+//! does so in a child: this binary again, told by an environment variable which body to run.
+//!
+//! `SEDGE_WORKERS` decides where a test does not: the suite is run with 1, 2 and 8.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    reason = "tests play the plain thread too, and look at thread-locals across switches"
+)]
+
+mod canaries;
+mod hogs;
+mod idle;
+mod life;
+mod limits;
+mod memory;
+mod migration;
+mod overflow;
+mod parking;
+mod placement;
+mod starvation;
+mod stress;
+mod support;
+mod tasks;
+mod timers;
+mod unwinding;

@@ -1,0 +1,181 @@
+//! Stacks under the scheduler: mappings, reuse, and what is given back.
+
+use std::time::Duration;
+
+use sedge::runtime::Builder;
+use sedge::task;
+use sedge_runtime as sedge;
+
+use crate::support::{
+    Count, bounded, eventually, is_child, mappings, runtime, status_kib, succeed_in_child,
+};
+
+/// A million where it is asked for (`SEDGE_TEST_MILLION=1`, in a release build), or else what fits
+/// beside the other tests.
+pub(crate) fn very_many() -> usize {
+    if std::env::var_os("SEDGE_TEST_MILLION").is_some() { 1_000_000 } else { 20_000 }
+}
+
+/// Mappings grow with arenas, not with tasks, and the default `vm.max_map_count` is enough.
+#[test]
+fn parked_tasks_take_no_mappings_of_their_own() {
+    const NAME: &str = "memory::parked_tasks_take_no_mappings_of_their_own";
+    if is_child(NAME) {
+        let tasks = very_many();
+        let before = mappings();
+        let parked = Count::new();
+        Builder::new()
+            .stack_size(64 << 10)
+            .run(|| {
+                for _ in 0..tasks {
+                    let parked = parked.clone();
+                    drop(sedge::spawn(move || {
+                        parked.add();
+                        task::park();
+                    }));
+                }
+                eventually("all are parked", || parked.get() == tasks);
+                let grown = mappings() - before;
+                assert!(grown < 400, "{tasks} tasks took {grown} mappings");
+            })
+            .unwrap();
+        return;
+    }
+    succeed_in_child(NAME, |_| {});
+}
+
+/// After many tasks have ended and a few idle seconds, what they took is given back, page tables
+/// included.
+#[test]
+fn memory_is_given_back_when_idle() {
+    const NAME: &str = "memory::memory_is_given_back_when_idle";
+    if is_child(NAME) {
+        let tasks = very_many().max(30_000);
+        let resident = || status_kib("VmRSS") + status_kib("VmPTE");
+        let runtime = Builder::new().workers(2).build().unwrap();
+        // What the runtime itself takes.
+        runtime.spawn(|| sedge::spawn(|| ()).join().unwrap()).join().unwrap();
+        let before = resident();
+        let (parked, ended) = (Count::new(), Count::new());
+        let spawner = {
+            let (parked, ended) = (parked.clone(), ended.clone());
+            runtime.spawn(move || {
+                let spawn = |_| {
+                    let (parked, ended) = (parked.clone(), ended.clone());
+                    let handle = sedge::spawn(move || {
+                        parked.add();
+                        task::park();
+                        ended.add();
+                    });
+                    handle.task()
+                };
+                (0..tasks).map(spawn).collect::<Vec<_>>()
+            })
+        };
+        let handles = spawner.join().unwrap();
+        eventually("all are parked", || parked.get() == tasks);
+        let peak = resident();
+        handles.into_iter().for_each(|handle| handle.unpark());
+        eventually("all have ended", || ended.get() == tasks);
+        let limit = before + (peak - before) / 20;
+        eventually("at most 5% of the peak is resident", || {
+            std::thread::sleep(Duration::from_millis(100));
+            println!("{before} KiB, at the peak {peak} KiB, now {} KiB", resident());
+            resident() <= limit
+        });
+        return;
+    }
+    succeed_in_child(NAME, |_| {});
+}
+
+/// Stacks taken on one worker and released on another go round: neither memory nor mappings grow.
+#[test]
+fn stacks_that_change_workers_do_not_pile_up() {
+    const NAME: &str = "memory::stacks_that_change_workers_do_not_pile_up";
+    if is_child(NAME) {
+        let rounds = if cfg!(debug_assertions) { 20_000 } else { 200_000 };
+        let runtime = runtime(2);
+        let pass = || {
+            let moved = Count::new();
+            let told = moved.clone();
+            let spawner = runtime.spawn(move || {
+                for _ in 0..rounds / 100 {
+                    let tasks: Vec<_> = (0..100)
+                        .map(|_| {
+                            let told = told.clone();
+                            // SAFETY: the task keeps nothing of its thread's over a wait.
+                            let builder = unsafe { task::Builder::new().migrating(true) };
+                            let migrant = builder.spawn(move || {
+                                let begun = crate::support::thread_id();
+                                task::yield_now();
+                                if crate::support::thread_id() != begun {
+                                    told.add();
+                                }
+                            });
+                            migrant.unwrap()
+                        })
+                        .collect();
+                    tasks.into_iter().for_each(|task| task.join().unwrap());
+                }
+            });
+            spawner.join().unwrap();
+            moved.get()
+        };
+        pass();
+        let (rss, maps) = (status_kib("VmRSS"), mappings());
+        let moved = pass() + pass();
+        assert!(status_kib("VmRSS") < rss + 4_096, "{rss} KiB and more");
+        assert!(mappings() < maps + 50);
+        println!("{moved} stacks changed workers");
+        return;
+    }
+    succeed_in_child(NAME, |_| {});
+}
+
+#[inline(never)]
+fn touch(bytes: usize) -> usize {
+    let mut block = [0_u8; 1024];
+    std::hint::black_box(&mut block);
+    if bytes <= block.len() { block[0] as usize + 1 } else { 1 + touch(bytes - block.len()) }
+}
+
+/// Stacks are pooled by size: none is served for a larger request.
+#[test]
+fn a_large_request_never_gets_a_small_stack() {
+    bounded(|| {
+        for default in [32 << 10, 256 << 10] {
+            let runtime = Builder::new().workers(1).stack_size(default).build().unwrap();
+            for _ in 0..5 {
+                runtime.spawn(|| touch(4 << 10)).join().unwrap();
+                let sized = |bytes| task::Builder::new().stack_size(bytes);
+                let large = runtime.spawn(move || {
+                    let large = sized(1 << 20).spawn(|| touch(600 << 10)).unwrap();
+                    let small = sized(32 << 10).spawn(|| touch(4 << 10)).unwrap();
+                    let larger = sized(8 << 20).spawn(|| touch(5 << 20)).unwrap();
+                    large.join().unwrap() + small.join().unwrap() + larger.join().unwrap()
+                });
+                assert!(large.join().unwrap() > 1_000);
+            }
+        }
+    });
+}
+
+/// A panic that prints a full backtrace fits in the default stack, with room to spare.
+#[test]
+fn a_full_backtrace_fits_in_the_default_stack() {
+    const NAME: &str = "memory::a_full_backtrace_fits_in_the_default_stack";
+    if is_child(NAME) {
+        return sedge::run(|| {
+            let used = sedge::spawn(|| {
+                assert!(std::panic::catch_unwind(|| panic!("with a backtrace")).is_err());
+                task::stack_high_water().unwrap()
+            });
+            let used = used.join().unwrap();
+            assert!(used < 192 << 10, "a backtrace took {used} bytes");
+        });
+    }
+    let stderr = succeed_in_child(NAME, |child| {
+        child.env("RUST_BACKTRACE", "full");
+    });
+    assert!(stderr.contains("stack backtrace"), "{stderr}");
+}
