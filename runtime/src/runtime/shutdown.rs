@@ -8,10 +8,10 @@
 //!
 //! If time is up before 2, the phase becomes *abandoned*, and from then on nothing is freed.
 
-use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use std::{mem, thread};
 
 use crate::scheduler::{Phase, Shared, Worker};
 use crate::stack;
@@ -76,10 +76,12 @@ pub(super) fn shutdown(
 
 fn end(shared: &Shared) {
     shared.monitor.stop();
-    shared.threads.lock().drain(..).chain(shared.monitor_thread.lock().take()).for_each(|thread| {
-        // A worker's panic aborts, so there is none to report.
-        let _ = thread.join();
-    });
+    // The monitor first: it may be about to add a worker, for which it takes the lock on `threads`.
+    // A worker's panic aborts, so there is none to report.
+    let monitor = shared.monitor_thread.lock().take();
+    let _ = monitor.map(thread::JoinHandle::join);
+    let threads = mem::take(&mut *shared.threads.lock());
+    threads.into_iter().for_each(|thread| drop(thread.join()));
     shared.wait_for_visitors();
     stack::trim();
 }

@@ -27,9 +27,10 @@ pub(crate) struct Permits {
 pub(crate) struct PermitsInHand(Cell<usize>);
 
 impl Permits {
-    /// `holders` is how many workers may keep some in hand: together a quarter of all at most.
+    /// `holders` is how many workers may keep some in hand: together a quarter of all at most, and
+    /// none where that is less than one each.
     pub(crate) fn new(max: usize, holders: usize) -> Self {
-        let batch = (max / (8 * holders)).clamp(1, 256);
+        let batch = (max / (8 * holders)).min(256);
         Self { available: AtomicUsize::new(max), max, batch }
     }
 
@@ -72,7 +73,7 @@ impl PermitsInHand {
     #[inline]
     pub(crate) fn take(&self, permits: &Permits) -> bool {
         if self.0.get() == 0 {
-            self.0.set(permits.take_up_to(permits.batch));
+            self.0.set(permits.take_up_to(permits.batch.max(1)));
         }
         match self.0.get() {
             0 => false,
@@ -86,7 +87,7 @@ impl PermitsInHand {
     #[inline]
     pub(crate) fn give(&self, permits: &Permits) {
         let held = self.0.get() + 1;
-        if held >= 2 * permits.batch {
+        if held > 2 * permits.batch {
             permits.give(held - permits.batch);
             self.0.set(permits.batch);
         } else {
@@ -116,6 +117,17 @@ mod tests {
         assert!(hand.take(&permits));
         (0..10).for_each(|_| hand.give(&permits));
         assert!(hand.give_all(&permits));
+    }
+
+    #[test]
+    fn nothing_is_kept_of_a_few() {
+        let permits = Permits::new(1, 2);
+        let (one, other) = (PermitsInHand::default(), PermitsInHand::default());
+        for _ in 0..3 {
+            assert!(one.take(&permits));
+            assert!(!other.take(&permits));
+            other.give(&permits);
+        }
     }
 
     #[test]

@@ -78,7 +78,7 @@ pub(crate) struct Shared {
     /// Started tasks that migrate.
     pub(crate) migrants: Mutex<Registry>,
     /// Fresh tasks for which there was no stack; `starving` says that there are any.
-    starved: Mutex<VecDeque<TaskRef>>,
+    starved: Mutex<Starved>,
     starving: AtomicBool,
     /// Whether more than one worker takes fresh tasks.
     several: AtomicBool,
@@ -92,6 +92,13 @@ pub(crate) struct Shared {
     pub(crate) threads: Mutex<Vec<thread::JoinHandle<()>>>,
     pub(crate) monitor_thread: Mutex<Option<thread::JoinHandle<()>>>,
     pub(crate) gone: Gone,
+}
+
+#[derive(Debug, Default)]
+struct Starved {
+    tasks: VecDeque<TaskRef>,
+    /// Why the last that tried got no stack.
+    reason: String,
 }
 
 /// The part of a worker that other threads may touch.
@@ -252,9 +259,10 @@ impl Shared {
     }
 
     /// Keeps a fresh task for which there is no stack until one is given back.
-    pub(crate) fn starve(&self, task: TaskRef) {
+    pub(crate) fn starve(&self, task: TaskRef, reason: &io::Error) {
         let mut starved = self.starved.lock();
-        starved.push_back(task);
+        starved.tasks.push_back(task);
+        starved.reason = reason.to_string();
         self.starving.store(true, Ordering::SeqCst);
         drop(starved);
         self.monitor.wake();
@@ -270,9 +278,17 @@ impl Shared {
     #[cold]
     pub(crate) fn take_starved(&self) -> Option<TaskRef> {
         let mut starved = self.starved.lock();
-        let task = starved.pop_front();
-        self.starving.store(!starved.is_empty(), Ordering::SeqCst);
+        let task = starved.tasks.pop_front();
+        self.starving.store(!starved.tasks.is_empty(), Ordering::SeqCst);
         task
+    }
+
+    /// Why another task would find no stack.
+    pub(crate) fn starving_error(&self) -> io::Error {
+        let starved = self.starved.lock();
+        let (count, reason) = (starved.tasks.len(), &starved.reason);
+        let text = format!("{count} spawned tasks wait for a stack already: {reason}");
+        io::Error::new(io::ErrorKind::OutOfMemory, text)
     }
 
     /// Whether any queue that others take from has something. Not all of them may take it.

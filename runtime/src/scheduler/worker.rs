@@ -164,12 +164,16 @@ impl Worker {
 
     /// A fresh (or migrating) task of its own, or one that was handed over.
     fn next_fresh(&self) -> Option<TaskRef> {
+        self.next_own().or_else(|| self.remote.take_handed_over())
+    }
+
+    fn next_own(&self) -> Option<TaskRef> {
         while let Some(task) = self.deque.pop() {
             if let Some(task) = self.keep_or_hand_over(task) {
                 return Some(task);
             }
         }
-        self.remote.take_handed_over()
+        None
     }
 
     fn steal_injected(&self) -> Option<TaskRef> {
@@ -204,7 +208,8 @@ impl Worker {
         if self.role == Role::Guest {
             return;
         }
-        for task in [self.next_fresh(), self.steal_injected()].into_iter().flatten() {
+        let handed_over = self.remote.take_handed_over();
+        for task in [handed_over, self.next_own(), self.steal_injected()].into_iter().flatten() {
             self.ready.borrow_mut().push_front(task);
         }
     }
@@ -236,6 +241,10 @@ impl Worker {
         if !task.started.get() && !self.start(task) {
             return;
         }
+        if task.migrating {
+            // It may have come from another worker: should it be pinned when it parks, it comes back here.
+            task.home.set(Arc::as_ptr(&self.remote));
+        }
         self.budget.set(BUDGET);
         self.remote.note_running(task);
         self.current.set(Some(task));
@@ -263,8 +272,8 @@ impl Worker {
     fn start(&self, task: TaskRef) -> bool {
         let stack = match self.stacks.borrow_mut().take(task.stack_size) {
             Ok(stack) => stack,
-            Err(_) => {
-                self.shared.starve(task);
+            Err(error) => {
+                self.shared.starve(task, &error);
                 return false;
             }
         };
@@ -328,7 +337,6 @@ impl Worker {
     /// Puts an active task of this thread's at the end of its queue.
     fn make_ready(&self, task: TaskRef) {
         if task.may_migrate() {
-            task.home.set(Arc::as_ptr(&self.remote));
             // Not announced: a lone task that yields wakes nobody, and searchers find it all the same.
             self.deque.push(task);
         } else {
@@ -345,8 +353,7 @@ impl Worker {
             // SAFETY: it was claimed a moment ago and is in no queue.
             shared::schedule_from_outside(unsafe { Claimed::new(task) });
         } else if task.may_migrate() {
-            self.deque.push(task);
-            self.announce();
+            self.submit(task);
         } else if std::ptr::eq(home, Arc::as_ptr(&self.remote)) {
             self.ready.borrow_mut().push_back(task);
         } else {
@@ -432,7 +439,11 @@ impl Worker {
 
     /// Gives the seat back, for the next who sits down.
     pub(crate) fn leave(self) {
-        self.permits.give_all(&self.shared.permits);
+        if self.shared.phase() == Phase::Running {
+            self.permits.give_all(&self.shared.permits);
+        } else {
+            self.give_permits_back();
+        }
         self.remote.vacate(self.deque);
     }
 

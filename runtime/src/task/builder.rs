@@ -179,10 +179,7 @@ impl Builder {
         id: impl FnOnce() -> std::num::NonZeroU64,
     ) -> io::Result<Attributes> {
         if shared.is_starving() {
-            return Err(io::Error::new(
-                io::ErrorKind::OutOfMemory,
-                "no stack for another task: spawned tasks are waiting for memory already",
-            ));
+            return Err(shared.starving_error());
         }
         let stack_size = match self.stack_size {
             Some(bytes) => StackSize::new(bytes)?,

@@ -32,11 +32,10 @@
 //! 3. A started task that does not migrate is resumed only by the thread of its `home`.
 #![expect(unsafe_code, reason = "one allocation holds header, closure and result, type-erased")]
 
-use std::any::Any;
 use std::cell::{Cell, UnsafeCell};
 use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::NonNull;
 use std::thread;
 
@@ -391,9 +390,12 @@ unsafe fn run<F: FnOnce() -> T, T>(header: NonNull<Header>) {
     // SAFETY: the stage is still the closure (invariant 2), and the body takes it once.
     let f = unsafe { ManuallyDrop::take(&mut (*stage.get()).closure) };
     let result = if header.is_cancelled() {
-        // Cancelled before it began: the closure is dropped here, where its destructors may park.
-        let payload: Box<dyn Any + Send> = Box::new(Cancelled(()));
-        catch_unwind(AssertUnwindSafe(|| drop(f))).and(Err(payload))
+        // Cancelled before it began: the closure is dropped here, where its destructors may park, and
+        // by an unwind, as a started task's frames are: no wait throws in it.
+        catch_unwind(AssertUnwindSafe(|| {
+            let _dropped = f;
+            resume_unwind(Box::new(Cancelled(())))
+        }))
     } else {
         catch_unwind(AssertUnwindSafe(f))
     };

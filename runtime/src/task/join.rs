@@ -83,7 +83,9 @@ impl<T> JoinHandle<T> {
     fn wait(&self) {
         let mut place = Place { task: self.task, filled: false };
         while !self.task.state.load().is_finished() {
-            if place.fill() {
+            // A joiner that was active when the finisher woke it has used up that wake: there is no
+            // other, so it must not park again. It sees `FINISHING`, set before the wake.
+            if place.fill() && !self.task.state.load().is_finishing() {
                 wait::park(None);
             } else {
                 wait_for_finisher(self.task);

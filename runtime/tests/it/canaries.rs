@@ -152,16 +152,17 @@ fn a_task_parks_on_a_nested_stack() {
         let tasks: Vec<_> = (0..16_u64)
             .map(|n| {
                 runtime.spawn(move || {
-                    let mut nested = Coroutine::with_stack(OwnStack::new(), move |yielder, start: u64| {
-                        let mut sum = start;
-                        for round in 0..20 {
-                            sedge::time::sleep(Duration::from_micros(10));
-                            task::yield_now();
-                            sum += round + n;
-                            yielder.suspend(sum);
-                        }
-                        sum
-                    });
+                    let mut nested =
+                        Coroutine::with_stack(OwnStack::new(), move |yielder, start: u64| {
+                            let mut sum = start;
+                            for round in 0..20 {
+                                sedge::time::sleep(Duration::from_micros(10));
+                                task::yield_now();
+                                sum += round + n;
+                                yielder.suspend(sum);
+                            }
+                            sum
+                        });
                     let mut last = 0;
                     loop {
                         task::yield_now();

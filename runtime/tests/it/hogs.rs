@@ -175,7 +175,8 @@ fn a_stuck_worker_holds_up_no_foreign_waiter() {
             runtime.spawn(move || {
                 told.add();
                 let timeout = Some(Duration::from_millis(20));
-                let error = near.reading().timeout(timeout).run(|mut s| s.read(&mut [0])).unwrap_err();
+                let error =
+                    near.reading().timeout(timeout).run(|mut s| s.read(&mut [0])).unwrap_err();
                 assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
                 thread_id()
             })
@@ -184,7 +185,10 @@ fn a_stuck_worker_holds_up_no_foreign_waiter() {
         // One hog and one writer, on different workers: whoever comes to the registering worker hogs.
         let far = Arc::new(far);
         let writer_waits = Count::new();
-        let role = |near: Arc<Source<UnixStream>>, done: Count, writer_waits: Count, far: Arc<UnixStream>| {
+        let role = |near: Arc<Source<UnixStream>>,
+                    done: Count,
+                    writer_waits: Count,
+                    far: Arc<UnixStream>| {
             move || {
                 if thread_id() == stuck_thread {
                     hog_until("the writer is about to wait", || writer_waits.is_set());
@@ -201,7 +205,8 @@ fn a_stuck_worker_holds_up_no_foreign_waiter() {
                 true
             }
         };
-        let spawn = || runtime.spawn(role(near.clone(), done.clone(), writer_waits.clone(), far.clone()));
+        let spawn =
+            || runtime.spawn(role(near.clone(), done.clone(), writer_waits.clone(), far.clone()));
         // Homes are dealt out evenly while tasks are there, so both workers get one before long.
         let mut handles = Vec::new();
         eventually("a hog and a writer have met", || {

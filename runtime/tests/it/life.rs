@@ -259,7 +259,8 @@ fn shutdown_timeout_abandons_and_says_what() {
     const NAME: &str = "life::shutdown_timeout_abandons_and_says_what";
     if is_child(NAME) {
         let runtime = start(2);
-        let (stuck, parked, dropped, go_on) = (Count::new(), Count::new(), Count::new(), Count::new());
+        let (stuck, parked, dropped, go_on) =
+            (Count::new(), Count::new(), Count::new(), Count::new());
         let handles: Vec<_> = (0..3)
             .map(|_| {
                 let (stuck, dropped, go_on) = (stuck.clone(), dropped.clone(), go_on.clone());
@@ -367,7 +368,8 @@ fn no_thread_is_left_behind() {
             runtime.spawn(|| sedge::blocking(|| ())).join().unwrap();
             assert!(thread_names().iter().any(|name| name.starts_with("gone-worker")));
             drop(runtime);
-            let left: Vec<_> = thread_names().into_iter().filter(|n| n.starts_with("gone")).collect();
+            let left: Vec<_> =
+                thread_names().into_iter().filter(|n| n.starts_with("gone")).collect();
             assert!(left.is_empty(), "{left:?}");
         }
     });

@@ -108,7 +108,8 @@ fn stay_home_holds_where_the_task_is_now() {
             .map(|spawned| spawned.join().unwrap())
             .collect();
         eventually("100 pins away from where the task began", || {
-            pinned_elsewhere.load(Ordering::Relaxed) >= 100 || tasks.iter().all(JoinHandle::is_finished)
+            pinned_elsewhere.load(Ordering::Relaxed) >= 100
+                || tasks.iter().all(JoinHandle::is_finished)
         });
         stop.store(true, Ordering::Relaxed);
         tasks.into_iter().for_each(|task| task.join().unwrap());

@@ -178,9 +178,8 @@ fn no_starvation_of_an_unpark_from_another_thread() {
 #[test]
 fn no_starvation_of_an_own_fresh_task() {
     goes_on_beside_noise(|runtime| {
-        let spawner = runtime.spawn(|| {
-            (0..50).map(|n| sedge::spawn(move || n).join().unwrap()).sum::<usize>()
-        });
+        let spawner = runtime
+            .spawn(|| (0..50).map(|n| sedge::spawn(move || n).join().unwrap()).sum::<usize>());
         assert_eq!(spawner.join().unwrap(), 49 * 50 / 2);
     });
 }
@@ -371,7 +370,9 @@ fn an_idle_worker_does_not_spin_on_work_that_it_may_not_take() {
                     let before = context_switches("spin-worker-1");
                     let fresh = sedge::spawn(|| ());
                     let until = std::time::Instant::now() + Duration::from_millis(6);
-                    hog_until("six milliseconds have passed", || std::time::Instant::now() >= until);
+                    hog_until("six milliseconds have passed", || {
+                        std::time::Instant::now() >= until
+                    });
                     most = most.max(context_switches("spin-worker-1") - before);
                     fresh.join().unwrap();
                 }

@@ -114,7 +114,8 @@ fn every_unpark_is_answered() {
 /// Spawned from tasks and threads at once; every one runs once.
 #[test]
 fn stampede() {
-    let tasks: usize = if std::env::var_os("SEDGE_TEST_MILLION").is_some() { 250_000 } else { 5_000 };
+    let tasks: usize =
+        if std::env::var_os("SEDGE_TEST_MILLION").is_some() { 250_000 } else { 5_000 };
     bounded(move || {
         let runtime = Arc::new(runtime(4));
         let ran = Count::new();

@@ -45,8 +45,9 @@ fn ids_are_unique() {
             let spawners: Vec<_> = (0..8)
                 .map(|_| {
                     sedge::spawn(|| {
-                        let children: Vec<_> =
-                            (0..500).map(|_| sedge::spawn(|| task::current().id().unwrap())).collect();
+                        let children: Vec<_> = (0..500)
+                            .map(|_| sedge::spawn(|| task::current().id().unwrap()))
+                            .collect();
                         children.into_iter().map(|child| child.join().unwrap()).collect::<Vec<_>>()
                     })
                 })

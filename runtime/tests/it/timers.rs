@@ -66,7 +66,10 @@ fn a_short_sleep_is_not_rounded_to_a_millisecond() {
             (0..2_000).map(sleep).min().unwrap()
         });
         assert!(best >= Duration::from_micros(50));
-        assert!(best < Duration::from_micros(900), "the best of 2,000 sleeps of 50 us was {best:?}");
+        assert!(
+            best < Duration::from_micros(900),
+            "the best of 2,000 sleeps of 50 us was {best:?}"
+        );
     });
 }
 

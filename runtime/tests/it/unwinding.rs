@@ -30,7 +30,10 @@ fn a_wait_in_mid_unwind_concerns_no_queue_mate() {
         for depth in [1, 2, 3] {
             for round in 0..20 {
                 let checked = checked.clone();
-                runtime.spawn(move || beside_an_unwind(depth, round % 2 == 0, &checked)).join().unwrap();
+                runtime
+                    .spawn(move || beside_an_unwind(depth, round % 2 == 0, &checked))
+                    .join()
+                    .unwrap();
             }
         }
         assert_eq!(checked.get(), 3 * 20 * 5);
@@ -235,7 +238,8 @@ fn shutdown_of_tasks_that_wait_in_destructors() {
                     });
                     let _on_drop = OnDrop(move || {
                         waiting.add();
-                        let caught = catch_unwind(|| sedge::time::sleep(Duration::from_millis(20 + n % 7)));
+                        let caught =
+                            catch_unwind(|| sedge::time::sleep(Duration::from_millis(20 + n % 7)));
                         // Thrown out of only where it does not unwind already.
                         assert!(!(panicking() && caught.is_err()), "a wait threw in mid-unwind");
                         ended.add();

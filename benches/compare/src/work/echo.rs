@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 
 use super::{
-    Common,
+    BUSY_NOTE, Common,
     rounds::{Results, interleave, ratio},
 };
 use crate::{
@@ -57,9 +57,6 @@ struct Figures {
     max_us: f64,
 }
 
-const BUSY_NOTE: &str = "busy: the part of a CPU that the server used; below 1 it waited for the \
-                         generator, and requests/s are not its own limit";
-
 /// Requests in the pass that counts system calls: enough for two decimals.
 const COUNTED_REQUESTS: u64 = 20_000;
 
@@ -104,6 +101,9 @@ fn section(
         None if options.no_system_calls => "system calls not counted, as asked".to_owned(),
         None => "system calls not counted: neither perf nor strace works here".to_owned(),
     });
+    if options.callgrind && conns > MOST_UNDER_VALGRIND {
+        notes.push(format!("instructions counted over {MOST_UNDER_VALGRIND} connections"));
+    }
     let rows = results
         .iter()
         .map(|result| Row {

@@ -47,6 +47,10 @@ struct Figures {
 /// Until a server has parked its last connection.
 const SETTLE: Duration = Duration::from_millis(200);
 
+/// Until whatever watches a busy runtime has seen that it is idle: Sedge's monitor ticks on for one
+/// to three seconds.
+const CALM: Duration = Duration::from_secs(4);
+
 pub(crate) fn run(options: Options) -> Result<Vec<Section>> {
     let placement = Placement::new(options.common.mode)?;
     cpus::pin(&placement.generator)?;
@@ -88,6 +92,7 @@ fn measure(
     std::thread::sleep(SETTLE);
     let after = Memory::of(pid)?;
 
+    std::thread::sleep(CALM);
     let clock = CpuClock::of(pid)?;
     let (switches, cpu) = (context_switches(pid)?, clock.read()?);
     std::thread::sleep(Duration::try_from_secs_f64(options.seconds)?);

@@ -22,3 +22,7 @@ pub(crate) struct Common {
     #[arg(long, value_enum, default_value_t = Mode::One)]
     mode: Mode,
 }
+
+/// Below every table with that column.
+const BUSY_NOTE: &str = "busy: the part of a CPU that the server used; below 1 it waited for the \
+                         generator, and the rate is not its own limit";

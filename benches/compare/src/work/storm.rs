@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::{
-    Common,
+    BUSY_NOTE, Common,
     rounds::{Results, interleave, ratio},
 };
 use crate::{
@@ -106,6 +106,7 @@ fn section(
     results: &[Results<Figures>],
     mut notes: Vec<String>,
 ) -> Section {
+    notes.push(BUSY_NOTE.to_owned());
     notes.push(match options.close {
         Closing::Reset => "the client closes by reset (SO_LINGER 0): no TIME_WAIT".to_owned(),
         Closing::Fin => "the client closes by FIN and keeps TIME_WAIT, on changing addresses of \
@@ -130,7 +131,7 @@ fn section(
              of {} s",
             options.rounds, options.seconds
         ),
-        columns: vec!["cycles/s", "server CPU us/cycle", "over epoll's", "server busy"],
+        columns: vec!["cycles/s", "CPU us/cycle", "over epoll's", "busy"],
         rows: rows.collect(),
         notes,
     }
