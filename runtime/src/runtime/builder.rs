@@ -120,7 +120,7 @@ impl Builder {
         let shared = self.start()?;
         let runtime = Runtime { shared: shared.clone() };
         for _ in 0..shared.config.workers {
-            thread::start_worker(Worker::new(&shared, Role::Member)?)?;
+            thread::start_worker(&shared, Role::Member)?;
         }
         Ok(runtime)
     }
@@ -147,7 +147,7 @@ impl Builder {
         let guard = Runtime { shared: shared.clone() };
         let worker = Worker::new(&shared, Role::Member)?;
         for _ in 1..shared.config.workers {
-            thread::start_worker(Worker::new(&shared, Role::Member)?)?;
+            thread::start_worker(&shared, Role::Member)?;
         }
         let result = thread::on_this_thread(&worker, || {
             let result = run_root(&worker, f);

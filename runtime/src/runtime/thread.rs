@@ -1,7 +1,7 @@
 //! The threads of a runtime, and what each is given before it runs tasks.
-#![expect(unsafe_code, reason = "sets the timer slack of a thread")]
+#![expect(unsafe_code, reason = "sets a thread's name and timer slack")]
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::{io, mem, process, thread};
 
 use crate::scheduler::{self, Phase, Role, Shared, Worker};
@@ -41,19 +41,19 @@ pub(super) fn on_this_thread<R>(worker: &Worker, run: impl FnOnce() -> R) -> io:
     Ok(result)
 }
 
-/// Runs `worker` on a new thread until the runtime stops (or, for an extra worker, until its last
-/// task has ended).
-pub(crate) fn start_worker(worker: Worker) -> io::Result<()> {
-    let shared = worker.shared().clone();
-    let index = worker.remote().index();
+/// Starts a worker on a new thread, where it runs until the runtime stops (or, for an extra worker,
+/// until its last task has ended). Returns once it has sat down: what cannot be had leaves no trace.
+pub(crate) fn start_worker(shared: &Arc<Shared>, role: Role) -> io::Result<()> {
+    let (sat_down, seat) = mpsc::sync_channel(1);
+    let for_thread = shared.clone();
     shared.gone.thread_starts();
     let spawned = thread::Builder::new()
-        .name(format!("{}-worker-{index}", shared.config.thread_name))
-        .spawn(move || worker_thread(worker));
+        .name(format!("{}-worker", shared.config.thread_name))
+        .spawn(move || worker_thread(&for_thread, role, &sat_down));
     match spawned {
         Ok(thread) => {
             shared.threads.lock().push(thread);
-            Ok(())
+            seat.recv().unwrap_or_else(|_| Err(io::Error::other("a worker's thread has ended")))
         }
         Err(error) => {
             shared.gone.thread_ends();
@@ -62,9 +62,20 @@ pub(crate) fn start_worker(worker: Worker) -> io::Result<()> {
     }
 }
 
-fn worker_thread(worker: Worker) {
-    let shared = worker.shared().clone();
-    let is_extra = worker.role() == Role::Extra;
+fn worker_thread(shared: &Arc<Shared>, role: Role, sat_down: &mpsc::SyncSender<io::Result<()>>) {
+    match Worker::new(shared, role) {
+        Ok(worker) => {
+            name_thread(&worker);
+            // Who started us waits for this, and for nothing else.
+            let _ = sat_down.send(Ok(()));
+            run_worker(shared, worker);
+        }
+        Err(error) => drop(sat_down.send(Err(error))),
+    }
+    shared.gone.thread_ends();
+}
+
+fn run_worker(shared: &Arc<Shared>, worker: Worker) {
     if let Err(error) = on_this_thread(&worker, || worker.run(Worker::may_leave)) {
         eprintln!("sedge: a worker's thread cannot be prepared: {error}; aborting");
         process::abort();
@@ -77,11 +88,19 @@ fn worker_thread(worker: Worker) {
             thread::park();
         }
     }
+    let is_extra = worker.role() == Role::Extra;
     worker.leave();
     if is_extra {
-        scheduler::note_retired(&shared);
+        scheduler::note_retired(shared);
     }
-    shared.gone.thread_ends();
+}
+
+/// Gives the thread the number of its seat, as debuggers show it.
+fn name_thread(worker: &Worker) {
+    let name = format!("{}-worker-{}", worker.shared().config.thread_name, worker.remote().index());
+    let shown: Vec<u8> = name.bytes().filter(|&byte| byte != 0).take(15).chain([0]).collect();
+    // SAFETY: a string of fifteen bytes at most, with its end.
+    unsafe { libc::prctl(libc::PR_SET_NAME, shown.as_ptr()) };
 }
 
 pub(super) fn start_monitor(shared: &Arc<Shared>) -> io::Result<()> {

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use super::shared::Seat;
-use super::{Phase, Remote, Role, Shared, Worker};
+use super::{Phase, Remote, Role, Shared};
 use crate::stack;
 
 const TICK: Duration = Duration::from_millis(10);
@@ -242,12 +242,10 @@ fn retire_added(shared: &Shared) {
 }
 
 fn add_worker(shared: &Arc<Shared>) {
-    // What cannot be had now is tried again at the next look.
-    let Ok(worker) = Worker::new(shared, Role::Extra) else { return };
     shared.expect_several_workers();
     shared.monitor.added.fetch_add(1, Ordering::Relaxed);
-    // Without a thread the worker is dropped, and its seat with it: rare, and there are 64.
-    if crate::runtime::start_worker(worker).is_err() {
+    // What cannot be had now is tried again at the next look.
+    if crate::runtime::start_worker(shared, Role::Extra).is_err() {
         note_retired(shared);
     }
 }

@@ -11,11 +11,12 @@ impl Worker {
     /// Sleeps until an event, a message, a timer, new work that it was chosen for, or `done`.
     pub(super) fn sleep(&self, done: &impl Fn(&Self) -> bool) {
         self.shrink();
-        let searching = self.searching.replace(false);
-        if self.is_guest() {
+        if !self.takes_fresh() {
+            self.stop_searching();
             self.wait(done);
         } else {
             let index = self.remote.index();
+            let searching = self.searching.replace(false);
             if self.shared.idle.start_sleeping(index, searching) && self.sees_fresh_work() {
                 // The last searcher: whoever submitted that relied on it.
                 self.shared.wake_one();
@@ -39,7 +40,7 @@ impl Worker {
 
     fn may_take_fresh(&self) -> bool {
         let empty = self.remote.inbox.is_empty() && self.shared.injector.is_empty();
-        !self.is_guest() && !empty
+        self.takes_fresh() && !empty
     }
 
     /// How long it may sleep: until the next timer, or what the caller of the loop allows.

@@ -156,7 +156,8 @@ impl Worker {
             self.take_mail();
             return self.ready.borrow_mut().pop_front();
         }
-        if self.role == Role::Guest {
+        if !self.takes_fresh() {
+            self.give_up_fresh();
             return None;
         }
         self.next_fresh().or_else(|| self.steal_injected()).or_else(|| self.steal())
@@ -205,8 +206,8 @@ impl Worker {
         self.turn.set(0);
         self.take_mail();
         self.poll(Some(std::time::Duration::ZERO));
-        if self.role == Role::Guest {
-            return;
+        if !self.takes_fresh() {
+            return self.give_up_fresh();
         }
         let handed_over = self.remote.take_handed_over();
         for task in [handed_over, self.next_own(), self.steal_injected()].into_iter().flatten() {
@@ -337,8 +338,12 @@ impl Worker {
     /// Puts an active task of this thread's at the end of its queue.
     fn make_ready(&self, task: TaskRef) {
         if task.may_migrate() {
-            // Not announced: a lone task that yields wakes nobody, and searchers find it all the same.
+            let others_wait = self.has_ready() || !self.deque.is_empty();
             self.deque.push(task);
+            // A lone task that yields wakes nobody: it runs here next.
+            if others_wait {
+                self.announce();
+            }
         } else {
             self.ready.borrow_mut().push_back(task);
         }
@@ -363,11 +368,11 @@ impl Worker {
 
     /// See [`super::submit`].
     pub(super) fn submit(&self, task: TaskRef) {
-        if self.role == Role::Guest {
-            self.shared.submit_from_outside(task);
-        } else {
+        if self.takes_fresh() {
             self.deque.push(task);
             self.announce();
+        } else {
+            self.shared.submit_from_outside(task);
         }
     }
 
@@ -531,7 +536,16 @@ impl Worker {
         !self.ready.borrow().is_empty()
     }
 
-    pub(super) fn is_guest(&self) -> bool {
-        self.role == Role::Guest
+    /// Whether it starts fresh tasks: a guest does not, nor an extra worker that is to go.
+    pub(super) fn takes_fresh(&self) -> bool {
+        self.role == Role::Member || self.remote.seat() == Seat::Extra
+    }
+
+    /// Leaves the fresh tasks that it still has to the others.
+    fn give_up_fresh(&self) {
+        let handed_over = std::iter::from_fn(|| self.remote.take_handed_over());
+        std::iter::from_fn(|| self.deque.pop())
+            .chain(handed_over)
+            .for_each(|task| self.shared.submit_from_outside(task));
     }
 }

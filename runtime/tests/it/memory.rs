@@ -80,7 +80,6 @@ fn memory_is_given_back_when_idle() {
         let limit = before + (peak - before) / 20;
         eventually("at most 5% of the peak is resident", || {
             std::thread::sleep(Duration::from_millis(100));
-            println!("{before} KiB, at the peak {peak} KiB, now {} KiB", resident());
             resident() <= limit
         });
         return;

@@ -47,10 +47,15 @@ fn a_migrating_task_leaves_a_hog_behind() {
                 })
             });
             let migrant = migrant.join().unwrap();
+            let placed = Count::new();
             let hogs: Vec<_> = (0..2)
                 .map(|_| {
                     let (started, moved) = (hog_started.clone(), hog_moved.clone());
+                    let placed = placed.clone();
                     runtime.spawn(move || {
+                        // Both at once: so each has a worker of its own.
+                        placed.add();
+                        hog_until("each worker has a hog", || placed.get() == 2);
                         // One worker at a time is left free: the migrant is found on either.
                         while !moved.is_set() {
                             if started.is_set() {

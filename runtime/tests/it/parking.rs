@@ -291,8 +291,16 @@ fn nothing_runs_beside_no_park() {
         let ran = Count::new();
         let seen = ran.clone();
         let guarded = runtime.spawn(move || {
-            let told = seen.clone();
-            let mate = sedge::spawn(move || told.add());
+            let (told, started) = (seen.clone(), Count::new());
+            let starts = started.clone();
+            // Started, so that it is at home here and nowhere else.
+            let mate = sedge::spawn(move || {
+                starts.add();
+                task::park();
+                told.add();
+            });
+            eventually("the queue-mate is parked", || started.is_set());
+            mate.task().unpark();
             task::no_park(|| {
                 for _ in 0..10 {
                     task::yield_now();

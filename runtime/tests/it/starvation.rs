@@ -277,30 +277,34 @@ fn an_idle_worker_takes_over_at_once() {
 #[test]
 fn a_woken_worker_with_mail_has_another_search() {
     bounded(|| {
+        const ROUNDS: usize = 200;
         let runtime = runtime(3);
         let hogs: Vec<_> = (0..3)
             .map(|_| {
-                let fresh_ran = Count::new();
-                let told = fresh_ran.clone();
+                let (wanted, fresh_ran) = (Count::new(), Count::new());
+                let (wants, ran) = (wanted.clone(), fresh_ran.clone());
                 let hog = runtime.spawn(move || {
-                    for round in 1..=200 {
+                    // Rounds may pass before it is on: then it waits for the present one.
+                    while ran.get() < ROUNDS {
                         task::park();
-                        hog_until("the fresh task ran elsewhere", || told.get() >= round);
+                        let round = wants.get();
+                        hog_until("the fresh task ran elsewhere", || ran.get() >= round);
                     }
                 });
-                (hog, fresh_ran)
+                (hog, wanted, fresh_ran)
             })
             .collect();
-        for _ in 0..200 {
-            for (hog, fresh_ran) in &hogs {
-                let before = fresh_ran.get();
+        for round in 1..=ROUNDS {
+            for (hog, wanted, fresh_ran) in &hogs {
+                wanted.add();
                 hog.task().unpark();
                 let fresh_ran = fresh_ran.clone();
                 let fresh = runtime.spawn(move || fresh_ran.add_and_get());
-                assert_eq!(fresh.join().unwrap(), before + 1);
+                assert_eq!(fresh.join().unwrap(), round);
             }
         }
-        hogs.into_iter().for_each(|(hog, _)| hog.join().unwrap());
+        hogs.iter().for_each(|(hog, ..)| hog.task().unpark());
+        hogs.into_iter().for_each(|(hog, ..)| hog.join().unwrap());
     });
 }
 
