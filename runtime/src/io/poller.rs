@@ -8,7 +8,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::entry::Token;
@@ -33,6 +33,8 @@ pub(crate) struct Poller {
     /// Stored with Release before the waiters are roused, loaded with Acquire: who was roused sees
     /// it through the readiness word in any case.
     retired: AtomicBool,
+    /// How many sources are registered. Relaxed: a figure, for who decides whether to ask.
+    sources: AtomicUsize,
 }
 
 impl Poller {
@@ -43,6 +45,7 @@ impl Poller {
             epoll: sys::epoll_create()?,
             wakeup: sys::eventfd()?,
             retired: AtomicBool::new(false),
+            sources: AtomicUsize::new(0),
         };
         let event = Event { token: Token::WAKEUP, bits: (libc::EPOLLIN | libc::EPOLLET) as u32 };
         sys::epoll_add(poller.epoll.as_fd(), poller.wakeup.as_raw_fd(), event)?;
@@ -108,7 +111,12 @@ impl Poller {
                 Interest::Priority => libc::EPOLLPRI,
             };
         let event = Event { token: token.to_u64(), bits: bits as u32 };
-        sys::epoll_add(self.epoll.as_fd(), fd.as_raw_fd(), event).map_err(explain)
+        // Counted before: a source is never missed, if an event is expected in vain.
+        self.sources.fetch_add(1, Ordering::Relaxed);
+        sys::epoll_add(self.epoll.as_fd(), fd.as_raw_fd(), event).map_err(|error| {
+            self.sources.fetch_sub(1, Ordering::Relaxed);
+            explain(error)
+        })
     }
 
     /// Removes a descriptor that [`add`](Self::add) has added.
@@ -116,6 +124,12 @@ impl Poller {
         // ENOENT or EBADF: somebody has closed the descriptor behind its owner's back. Whatever
         // epoll still says about it finds nobody.
         let _ = sys::epoll_delete(self.epoll.as_fd(), fd);
+        self.sources.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether any source is registered, so that asking without waiting may find something.
+    pub(crate) fn has_sources(&self) -> bool {
+        self.sources.load(Ordering::Relaxed) > 0
     }
 }
 

@@ -130,7 +130,7 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// As [`build`](Self::build).
+    /// As [`build`](Self::build); `OutOfMemory` without a stack for the root task.
     ///
     /// # Panics
     ///
@@ -156,7 +156,7 @@ impl Builder {
         });
         shutdown::retire(worker);
         drop(guard);
-        result.map(unwrap_root)
+        result?.map(unwrap_root)
     }
 
     /// Checks the settings and makes the runtime, with its monitor but no worker yet.

@@ -179,7 +179,7 @@ impl Runtime {
         let worker = Worker::new(&self.shared, Role::Guest)?;
         let result = thread::on_this_thread(&worker, || run_root(&worker, f));
         worker.leave();
-        result.map(unwrap_root)
+        result?.map(unwrap_root)
     }
 
     /// Figures of this runtime.
@@ -244,18 +244,19 @@ impl Drop for Runtime {
 }
 
 /// Runs `f` as the root task of `worker`, whose loop runs on this thread until `f` has returned.
-fn run_root<F, T>(worker: &Worker, f: F) -> std::thread::Result<T>
+fn run_root<F, T>(worker: &Worker, f: F) -> io::Result<std::thread::Result<T>>
 where
     F: FnOnce() -> T,
 {
     let root_stack = StackSize::new(ROOT_STACK_BYTES).expect("within the limits");
     let default = worker.shared().config.stack_size;
     let stack = if default.bytes() > root_stack.bytes() { default } else { root_stack };
+    worker.reserve_stack(stack)?;
     // SAFETY: the loop below ends when the root has finished, and the handle is joined here: nothing
     // of it is left when this frame goes. Should the loop panic, the process ends (`on_this_thread`).
     let handle = unsafe { spawn_root(worker, stack, f) };
     worker.run(Worker::root_has_ended);
-    handle.join()
+    Ok(handle.join())
 }
 
 /// Runs `f` in the running task, which spawns into `shared` meanwhile.

@@ -17,7 +17,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use corosensei::CoroutineResult;
 
@@ -27,7 +27,7 @@ use super::registry::Registry;
 use super::shared::{self, Seat};
 use super::{Phase, Remote, Shared};
 use crate::io::Poller;
-use crate::stack::StackCache;
+use crate::stack::{StackCache, StackSize};
 use crate::task::{Claimed, Coroutine, Park, Suspend, TaskRef};
 
 /// How many tasks run before the worker looks around. Go's figure: prime, so that it does not fall
@@ -128,7 +128,9 @@ impl Worker {
             }
             if let Some(task) = self.next_ready().or_else(|| self.next_other()) {
                 self.turn.set(self.turn.get() + 1);
-                self.stop_searching();
+                if self.searching.get() {
+                    self.stop_searching();
+                }
                 self.resume(task);
             } else {
                 self.sleep(&done);
@@ -205,7 +207,7 @@ impl Worker {
     fn look_around(&self) {
         self.turn.set(0);
         self.take_mail();
-        self.poll(Some(std::time::Duration::ZERO));
+        self.poll(Some(Duration::ZERO));
         if !self.takes_fresh() {
             return self.give_up_fresh();
         }
@@ -222,37 +224,44 @@ impl Worker {
     }
 
     /// Asks the netpoller, waiting for `timeout` at most, and fires due timers.
-    pub(super) fn poll(&self, timeout: Option<std::time::Duration>) {
+    pub(super) fn poll(&self, timeout: Option<Duration>) {
         super::fork::refuse_in_child(self.shared.forks);
         self.placement.borrow_mut().invalidate();
         self.remote.note_look();
-        let mut events = self.remote.events.lock();
-        if let Err(error) = self.poller.poll(&mut events, timeout) {
-            panic!("the netpoller of worker {} failed: {error}", self.remote.index());
+        // Without a source there is nothing to be found, only to be waited for.
+        if timeout != Some(Duration::ZERO) || self.poller.has_sources() {
+            let mut events = self.remote.events.lock();
+            if let Err(error) = self.poller.poll(&mut events, timeout) {
+                panic!("the netpoller of worker {} failed: {error}", self.remote.index());
+            }
         }
-        drop(events);
         self.remote.timers.fire();
         if self.shared.phase() != Phase::Running {
             self.cancel_tasks();
         }
     }
 
-    /// Gives `task` the thread until it parks, yields or ends.
+    /// Gives `task` the thread until it parks, yields or ends. In line: see `task::suspend`.
+    #[inline(always)]
     fn resume(&self, task: TaskRef) {
-        if !task.started.get() && !self.start(task) {
-            return;
-        }
+        // SAFETY: the task is active and was in our queue, so we hold it: nobody else touches its
+        // coroutine, and a task that does not migrate is resumed on its home's thread only.
+        let coroutine = unsafe { &mut *task.coroutine.get() };
+        let coroutine = match coroutine {
+            Some(coroutine) => coroutine,
+            None => match self.start(task) {
+                Some(started) => coroutine.insert(started),
+                None => return,
+            },
+        };
         if task.migrating {
-            // It may have come from another worker: should it be pinned when it parks, it comes back here.
+            // It may have come from another worker: should it be pinned when it parks, it comes back
+            // here.
             task.home.set(Arc::as_ptr(&self.remote));
         }
         self.budget.set(BUDGET);
         self.remote.note_running(task);
         self.current.set(Some(task));
-        // SAFETY: the task is active and was in our queue, so we hold it: nobody else touches its
-        // coroutine, and a task that does not migrate is resumed on its home's thread only.
-        let coroutine = unsafe { &mut *task.coroutine.get() };
-        let coroutine = coroutine.as_mut().expect("a started task has a stack");
         let outcome = coroutine.resume(());
         assert!(!std::thread::panicking(), "a task left a panic on its thread's count");
         self.current.set(None);
@@ -269,16 +278,17 @@ impl Worker {
         }
     }
 
-    /// Gives a fresh task its stack and its home. False if there is no stack: it waits for one.
-    fn start(&self, task: TaskRef) -> bool {
+    /// Gives a fresh task its stack and its home. None if there is no stack: it waits for one.
+    #[inline(never)]
+    fn start(&self, task: TaskRef) -> Option<Coroutine> {
         let stack = match self.stacks.borrow_mut().take(task.stack_size) {
             Ok(stack) => stack,
             Err(error) => {
                 self.shared.starve(task, &error);
-                return false;
+                return None;
             }
         };
-        task.bounds.set(Some(stack.bounds()));
+        task.stack_limit.set(stack.bounds().limit());
         // SAFETY: the closure borrows nothing, and it ends before the task does: a coroutine that is
         // not finished is leaked, never dropped (`Stack` stays taken).
         let coroutine = unsafe {
@@ -287,9 +297,6 @@ impl Worker {
                 task.run(yielder);
             })
         };
-        // SAFETY: we hold the task, as in `resume`.
-        unsafe { *task.coroutine.get() = Some(coroutine) };
-        task.started.set(true);
         task.home.set(Arc::as_ptr(&self.remote));
         if task.migrating {
             self.shared.migrants.lock().insert(task);
@@ -301,10 +308,11 @@ impl Worker {
             // Nobody else holds it: it is active, so there is nothing to schedule.
             assert!(task.cancel().is_none(), "a fresh task is active");
         }
-        true
+        Some(coroutine)
     }
 
     /// The body has returned: takes the stack back and tells who waits for the task.
+    #[inline(never)]
     fn finish(&self, task: TaskRef) {
         // SAFETY: we hold the task, as in `resume`.
         let coroutine = unsafe { (*task.coroutine.get()).take() };
@@ -336,16 +344,22 @@ impl Worker {
     }
 
     /// Puts an active task of this thread's at the end of its queue.
+    #[inline]
     fn make_ready(&self, task: TaskRef) {
         if task.may_migrate() {
-            let others_wait = self.has_ready() || !self.deque.is_empty();
-            self.deque.push(task);
-            // A lone task that yields wakes nobody: it runs here next.
-            if others_wait {
-                self.announce();
-            }
+            self.make_stealable(task);
         } else {
             self.ready.borrow_mut().push_back(task);
+        }
+    }
+
+    #[inline(never)]
+    fn make_stealable(&self, task: TaskRef) {
+        let others_wait = self.has_ready() || !self.deque.is_empty();
+        self.deque.push(task);
+        // A lone task that yields wakes nobody: it runs here next.
+        if others_wait {
+            self.announce();
         }
     }
 
@@ -381,6 +395,15 @@ impl Worker {
         if self.shared.has_several_workers() {
             self.shared.wake_one();
         }
+    }
+
+    /// Makes sure that the next task of this size that starts here finds a stack.
+    pub(crate) fn reserve_stack(&self, size: StackSize) -> std::io::Result<()> {
+        let mut stacks = self.stacks.borrow_mut();
+        // What is put back last is taken first.
+        let stack = stacks.take(size)?;
+        stacks.put(stack);
+        Ok(())
     }
 
     /// Runs `task`, which is fresh and in no queue, before anything else here: the root.

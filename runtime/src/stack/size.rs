@@ -29,7 +29,7 @@ const LARGE_BYTES: usize = 256 << 10;
 const GUARD_BYTES_LARGE: usize = 32 << 10;
 
 /// Tops are staggered by this much from slot to slot: a cache line.
-const STAGGER_BYTES: usize = 64;
+pub(super) const STAGGER_BYTES: usize = 64;
 
 /// So many different tops, after which they repeat: they stay within 1 KiB.
 const STAGGER_STEPS: usize = 16;
@@ -93,13 +93,12 @@ impl StackSize {
         Self(LOG2_MIN + class as u8)
     }
 
-    /// How far below its slot's end the base of a stack lies.
+    /// How far below its slot's end the base of a stack lies, in steps of [`STAGGER_BYTES`].
     ///
     /// Slots are aligned alike: without this, the hot frames of all parked tasks would compete for
     /// the same few sets of every cache.
-    #[inline]
-    pub(super) fn stagger(self, limit: usize) -> usize {
-        (limit >> self.0) % STAGGER_STEPS * STAGGER_BYTES
+    pub(super) fn stagger_steps(self, limit: usize) -> usize {
+        (limit >> self.0) % STAGGER_STEPS
     }
 }
 
@@ -143,7 +142,8 @@ mod tests {
     #[test]
     fn tops_stay_within_a_kibibyte() {
         let size = StackSize::new(STACK_BYTES_DEFAULT).unwrap();
-        let tops: Vec<usize> = (0..64).map(|slot| size.stagger(slot * size.bytes())).collect();
+        let tops: Vec<usize> =
+            (0..64).map(|slot| STAGGER_BYTES * size.stagger_steps(slot * size.bytes())).collect();
         assert!(tops.iter().all(|top| *top < 1024 && top % 16 == 0));
         assert!(tops.windows(2).all(|pair| pair[0] != pair[1]));
     }

@@ -8,7 +8,7 @@ use std::ops::Range;
 use corosensei::stack::StackPointer;
 
 use super::high_water;
-use super::size::StackSize;
+use super::size::{STAGGER_BYTES, StackSize};
 
 /// A slot of an arena, and the right to run on it. Sixteen bytes: one lives in every task's header.
 ///
@@ -18,34 +18,38 @@ use super::size::StackSize;
 ///
 /// # Invariants
 ///
-/// 1. `limit..limit + size().bytes()` is a slot of the live arena `arena()` of that size's pool.
+/// 1. `limit()..limit() + size().bytes()` is a slot of the live arena `arena()` of that size's pool.
 /// 2. Its guard is installed, and the rest of it is readable and writable.
 /// 3. No two live `Stack`s name one slot, so owning one is owning that memory.
 #[must_use = "dropping a stack leaks it: put it back"]
 pub(crate) struct Stack {
-    limit: NonZeroUsize,
-    /// The arena above, the size in the lowest byte. Two words move as two words; three fields were
-    /// stored one by one and loaded as a whole, and that load had to wait for the stores.
-    arena_and_size: u64,
+    /// What every switch asks for.
+    base: NonZeroUsize,
+    /// The size in the lowest byte, the steps of the stagger in the next, the arena above. Two words
+    /// move as two words; more fields were stored one by one and loaded as a whole, and that load had
+    /// to wait for the stores.
+    place: u64,
 }
 
 impl Stack {
     /// Names a slot. The caller has taken it out of its arena, which is what upholds the invariants.
     pub(super) fn of_slot(limit: usize, arena: u32, size: StackSize) -> Self {
-        let limit = NonZeroUsize::new(limit).expect("no mapping begins at address zero");
-        Self { limit, arena_and_size: u64::from(arena) << 8 | size.class() as u64 }
+        let steps = size.stagger_steps(limit);
+        let base = limit + size.bytes() - steps * STAGGER_BYTES;
+        let base = NonZeroUsize::new(base).expect("no mapping ends at address zero");
+        Self { base, place: u64::from(arena) << 16 | (steps as u64) << 8 | size.class() as u64 }
     }
 
     /// The stack's size class.
     #[inline]
     pub(crate) fn size(&self) -> StackSize {
-        StackSize::of_class((self.arena_and_size & 0xff) as usize)
+        StackSize::of_class((self.place & 0xff) as usize)
     }
 
     /// Where the stack is, for who runs on it while another owns it.
     #[inline]
     pub(crate) fn bounds(&self) -> Bounds {
-        Bounds { limit: self.limit, size: self.size() }
+        Bounds::of(self.limit_address(), self.size())
     }
 
     /// See [`Bounds::guard`].
@@ -61,38 +65,52 @@ impl Stack {
     }
 
     pub(super) fn limit_address(&self) -> usize {
-        self.limit.get()
+        let steps = (self.place >> 8 & 0xff) as usize;
+        self.base.get() + steps * STAGGER_BYTES - self.size().bytes()
     }
 
     pub(super) fn arena(&self) -> u32 {
-        (self.arena_and_size >> 8) as u32
+        (self.place >> 16) as u32
     }
 }
 
 impl fmt::Debug for Stack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Stack({:#x}, {} bytes, arena {})", self.limit, self.size().bytes(), self.arena())
+        write!(
+            f,
+            "Stack({:#x}, {} bytes, arena {})",
+            self.limit_address(),
+            self.size().bytes(),
+            self.arena()
+        )
     }
 }
 
 /// Where a stack is, without the right to it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
-    limit: NonZeroUsize,
+    limit: usize,
     size: StackSize,
 }
 
 impl Bounds {
-    /// The addresses of the guard: a fault there is an overflow of this stack.
-    pub(crate) fn guard(self) -> Range<usize> {
-        let limit = self.limit.get();
-        limit..limit + self.size.guard_bytes()
+    /// Of the stack whose lowest address is `limit`.
+    pub(crate) fn of(limit: usize, size: StackSize) -> Self {
+        Self { limit, size }
     }
 
-    #[inline]
+    /// The stack's lowest address.
+    pub(crate) fn limit(self) -> usize {
+        self.limit
+    }
+
+    /// The addresses of the guard: a fault there is an overflow of this stack.
+    pub(crate) fn guard(self) -> Range<usize> {
+        self.limit..self.limit + self.size.guard_bytes()
+    }
+
     fn base(self) -> usize {
-        let limit = self.limit.get();
-        limit + self.size.bytes() - self.size.stagger(limit)
+        self.limit + self.size.bytes() - self.size.stagger_steps(self.limit) * STAGGER_BYTES
     }
 
     /// Bytes from the base down to the lowest word that was ever written (to a value other than
@@ -114,11 +132,11 @@ impl Bounds {
 unsafe impl corosensei::stack::Stack for Stack {
     #[inline]
     fn base(&self) -> StackPointer {
-        NonZeroUsize::new(self.bounds().base()).expect("above the limit, which is not zero")
+        self.base
     }
 
     #[inline]
     fn limit(&self) -> StackPointer {
-        self.limit
+        NonZeroUsize::new(self.limit_address()).expect("no mapping begins at address zero")
     }
 }

@@ -28,7 +28,7 @@ const IDLE: Duration = Duration::from_millis(900);
 const RUN_SLOTS: usize = 256;
 
 /// The heap is asked after so many slots were given back: asking walks all of it under its locks.
-const HEAP_TRIM_SLOTS: usize = 50_000;
+const HEAP_TRIM_SLOTS: usize = 10_000;
 
 /// What [`trim`] works for at most.
 const TRIM_BUDGET: Duration = Duration::from_millis(250);

@@ -77,15 +77,15 @@ pub(crate) struct Header {
     pub(super) pins: Cell<u16>,
     /// Whether a cancellation was raised in it already.
     pub(super) raised: Cell<bool>,
-    pub(crate) started: Cell<bool>,
     pub(crate) migrating: bool,
     pub(crate) stack_size: StackSize,
-    name: Option<Box<str>>,
+    /// In a box of its own: most tasks have none.
+    name: Option<Box<Box<str>>>,
     // What its beginning and its end touch.
     vtable: &'static Vtable,
     pub(super) join_waiter: UnsafeCell<Option<Waiter>>,
-    /// Its stack, which the coroutine owns.
-    pub(crate) bounds: Cell<Option<Bounds>>,
+    /// The lowest address of its stack, which the coroutine owns.
+    pub(crate) stack_limit: Cell<usize>,
     /// A runtime entered by `run` inside this task: where it spawns.
     pub(crate) runtime: Cell<*const Shared>,
     /// Where it stands in the list of started tasks.
@@ -163,15 +163,14 @@ impl TaskRef {
                 coroutine: UnsafeCell::new(None),
                 yielder: Cell::new(std::ptr::null()),
                 top: Cell::new(std::ptr::null()),
-                bounds: Cell::new(None),
+                stack_limit: Cell::new(0),
                 runtime: Cell::new(std::ptr::null()),
                 id,
-                name,
+                name: name.map(Box::new),
                 index: Cell::new(0),
                 shields: Cell::new(0),
                 pins: Cell::new(0),
                 raised: Cell::new(false),
-                started: Cell::new(false),
                 migrating,
                 stack_size,
             },
@@ -218,6 +217,7 @@ impl TaskRef {
     }
 
     /// Gives the worker back. The task is the running one.
+    #[inline(always)]
     pub(super) fn suspend(self, how: Suspend) {
         let here = 0_u8;
         self.top.set(&raw const here);
@@ -226,7 +226,7 @@ impl TaskRef {
     }
 
     fn bounds(self) -> Bounds {
-        self.bounds.get().expect("a running task has a stack")
+        Bounds::of(self.stack_limit.get(), self.stack_size)
     }
 
     /// See [`super::stack_high_water`]. The task is the running one.
@@ -330,7 +330,7 @@ impl Header {
     }
 
     pub(crate) fn name(&self) -> Option<&str> {
-        self.name.as_deref()
+        self.name.as_deref().map(|name| &**name)
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {

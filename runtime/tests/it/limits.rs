@@ -8,7 +8,8 @@ use sedge::task::{self, Builder};
 use sedge_runtime as sedge;
 
 use crate::support::{
-    Count, bounded, eventually, is_child, limit, status_kib, succeed_in_child, thread_id,
+    Count, bounded, eventually, is_child, limit, soft_limit, status_kib, succeed_in_child,
+    thread_id,
 };
 
 /// Beyond the limit on live tasks, spawning fails and says which limit it was; as tasks end, it works
@@ -165,10 +166,25 @@ fn a_root_without_a_stack_is_an_error() {
         let here = thread_id();
         let runtime = runtime::Builder::new().workers(2).build().unwrap();
         (0..100).for_each(|_| runtime.spawn(|| ()).join().unwrap());
-        // Room for threads and small stacks, not for the arena of a root's.
-        limit_address_space(30 << 20);
+        // Room for what a guest needs, not for a root's stack of 8 MiB. Later there is: a root that
+        // waited would now be started by whoever finds it.
+        let _later = std::thread::spawn({
+            let room = status_kib("VmSize") << 10;
+            soft_limit(libc::RLIMIT_AS, room + (6 << 20));
+            move || {
+                std::thread::sleep(Duration::from_millis(300));
+                soft_limit(libc::RLIMIT_AS, room + (1 << 30));
+            }
+        });
         let mut ran_on = None;
-        let result = runtime.run(|| ran_on = Some(thread_id()));
+        let result = runtime.run(|| {
+            ran_on = Some(thread_id());
+            if thread_id() != here {
+                // Its caller would wait for ever.
+                eprintln!("the root runs on another thread");
+                std::process::abort();
+            }
+        });
         match result {
             Ok(()) => assert_eq!(ran_on, Some(here), "the root ran on another thread"),
             Err(error) => {

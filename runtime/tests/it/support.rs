@@ -204,3 +204,10 @@ pub(crate) fn limit(resource: libc::__rlimit_resource_t, bytes: u64) {
     // SAFETY: the structure is initialised.
     assert_eq!(unsafe { libc::setrlimit(resource, &limit) }, 0, "a limit can be lowered");
 }
+
+/// The same, so that it can be raised again.
+pub(crate) fn soft_limit(resource: libc::__rlimit_resource_t, bytes: u64) {
+    let limit = libc::rlimit { rlim_cur: bytes, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: the structure is initialised.
+    assert_eq!(unsafe { libc::setrlimit(resource, &limit) }, 0, "a soft limit can be changed");
+}
