@@ -211,8 +211,17 @@ impl Worker {
         if !self.takes_fresh() {
             return self.give_up_fresh();
         }
-        let handed_over = self.remote.take_handed_over();
-        for task in [handed_over, self.next_own(), self.steal_injected()].into_iter().flatten() {
+        let injected = match self.steal_injected() {
+            Some(task) if task.may_migrate() => {
+                self.deque.push(task);
+                None
+            }
+            injected => injected,
+        };
+        // What migrates must not stand behind another in a queue that nobody takes from: of these
+        // only the last can, and it is the next to run.
+        let first = [self.remote.take_handed_over(), injected, self.next_own()];
+        for task in first.into_iter().flatten() {
             self.ready.borrow_mut().push_front(task);
         }
     }
