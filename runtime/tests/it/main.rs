@@ -5,9 +5,9 @@
 //! does so in a child: this binary again, told by an environment variable which body to run.
 //!
 //! `SEDGE_WORKERS` decides where a test does not: the suite is run with 1, 2 and 8.
+#![expect(clippy::print_stdout, reason = "children tell their parents what they saw")]
 #![allow(
     clippy::disallowed_methods,
-    clippy::disallowed_macros,
     reason = "tests play the plain thread too, and look at thread-locals across switches"
 )]
 

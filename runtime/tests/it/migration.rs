@@ -208,7 +208,7 @@ fn unwinding_moves_with_its_task() {
             .map(|handle| handle.join().unwrap())
             .collect();
         for handle in handles {
-            let payload: Box<dyn std::any::Any + Send> = handle.join().map(|()| ()).unwrap_err();
+            let payload: Box<dyn std::any::Any + Send> = handle.join().unwrap_err();
             assert_eq!(*payload.downcast::<&str>().unwrap(), "on purpose");
         }
         assert_eq!(dropped.get(), 32);

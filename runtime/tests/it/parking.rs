@@ -357,7 +357,7 @@ fn a_waker_outlives_its_task_and_its_runtime() {
         assert_eq!(wakers.len(), 16);
         for waker in wakers {
             waker.wake_by_ref();
-            waker.clone().wake();
+            waker.wake_by_ref();
             waker.wake();
         }
     });

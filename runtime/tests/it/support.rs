@@ -173,7 +173,7 @@ pub(crate) fn context_switches(prefix: &str) -> u64 {
         .filter_map(|path| fs::read_to_string(path.join("status")).ok())
         .flat_map(|status| {
             let counts = status.lines().filter(|line| line.contains("ctxt_switches"));
-            counts.map(|line| number(line)).collect::<Vec<_>>()
+            counts.map(number).collect::<Vec<_>>()
         })
         .sum()
 }

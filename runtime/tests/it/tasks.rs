@@ -241,7 +241,7 @@ fn the_root_borrows_from_its_caller() {
         let length = sedge::run(|| {
             list.push(*local);
             for _ in 0..20 {
-                sedge::spawn(|| task::yield_now()).join().unwrap();
+                sedge::spawn(task::yield_now).join().unwrap();
                 sedge::time::sleep(Duration::from_micros(10));
                 assert_eq!(thread_id(), here);
             }
