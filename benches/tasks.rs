@@ -1,4 +1,4 @@
-//! What the steps of a task's life cost. `benches/README.md` says what each figure asks.
+//! What the steps of a task's life cost. Each function says what its figure asks.
 
 use std::hint::black_box;
 use std::sync::Arc;

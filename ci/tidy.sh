@@ -52,7 +52,7 @@ forbid "code to be written later" '\b(tod[o]|unimplemente[d])!' "${rust[@]}"
 forbid "a test that does not run" '#\[ignor[e]' "${rust[@]}"
 
 step "no machine's paths, no registry but the default one"
-forbid "a path of one machine" '(^|[^[:alnum:]_.])/(work|tmp|root|home|farm)/[[:alnum:]]' "${all[@]}"
+forbid "a path of one machine" '(^|[^[:alnum:]_.])/(tmp|root|home|mnt|srv)/[[:alnum:]]' "${all[@]}"
 forbid "a registry's host" 'crates[.]io' "${prose_and_code[@]}"
 mapfile -t locks < <(files Cargo.lock '*/Cargo.lock')
 for lock in "${locks[@]}"; do

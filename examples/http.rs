@@ -311,6 +311,9 @@ impl<'a> Connection<'a> {
                 stream.set_write_timeout(Some(time_left(deadline).ok_or(Gone)?))?;
                 written += stream.write(&self.output[written..])?;
             }
+            // The last of it may have gone out with the last try, when time was up: a client that
+            // does not read is not to be given a while for each bit of room in the socket's buffer.
+            time_left(deadline).ok_or(Gone)?;
             stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
         }
         Ok(())

@@ -11,7 +11,7 @@
 //!     sedge::run(|| {
 //!         let listener = sedge::net::TcpListener::bind("127.0.0.1:7777")?;
 //!         loop {
-//!             let (mut stream, _) = listener.accept()?;
+//!             let Ok((mut stream, _)) = listener.accept() else { continue };
 //!             sedge::spawn(move || -> io::Result<()> {
 //!                 let mut buffer = [0; 1024];
 //!                 loop {
@@ -28,13 +28,14 @@
 //!
 //! # Coming from threads
 //!
-//! Change `use std::` to `use sedge::` and put `main`'s body into [`run`]:
+//! Change `use std::net` to `use sedge::net`, the calls below to their counterparts, and put `main`'s
+//! body into [`run`]. The rest of std stays as it is:
 //!
 //! | threads | here |
 //! |---|---|
 //! | `std::thread::spawn`, `JoinHandle`, `Builder` | [`spawn`], [`task::JoinHandle`], [`task::Builder`] |
 //! | `std::thread::{park, yield_now, sleep, current}` | [`task::park`], [`task::yield_now`], [`time::sleep`], [`task::current`] |
-//! | `std::net` | [`net`] |
+//! | `std::net` | [`net`]: TCP so far; [`io::Source`] takes a `UdpSocket` or a `UnixStream` |
 //! | a call that blocks, or computes for long | [`blocking()`](fn@blocking) around it |
 //! | signal handlers | [`signal`] |
 //!
@@ -52,6 +53,10 @@
 //! to go on: the worker hangs. The runtime names such a task after a second. Keep the guard's scope
 //! free of waits, or put the stretch into [`task::no_park`]. The same goes for a `LazyLock` whose
 //! initialiser waits.
+//!
+//! All of std that waits blocks the worker: `mpsc`, `Condvar`, `Barrier`, `thread::sleep`, joining a
+//! thread, files, stdin. Use [`task::park`], [`task::JoinHandle::join`], [`time::sleep`], a channel
+//! for futures in [`task::block_on`], or [`blocking()`](fn@blocking).
 //!
 //! ## Compute in `blocking`
 //!

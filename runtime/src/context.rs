@@ -104,7 +104,8 @@ pub(crate) fn current_poller() -> Option<Arc<Poller>> {
     })
 }
 
-/// The calling thread's parker; none on a thread that is being torn down and has lost it.
+/// The calling thread's parker; out of line, as [`worker_ptr`] is. None on a thread that is being torn down and has lost it.
+#[inline(never)]
 pub(crate) fn thread_parker() -> Option<Arc<Parker>> {
     PARKER.try_with(|parker| parker.get_or_init(Arc::default).clone()).ok()
 }

@@ -1,12 +1,12 @@
 //! A worker's timers: which of its tasks wait for a deadline.
 //!
-//! A binary heap of deadlines beside a slab of timers. The heap knows the slab's keys and the slab
+//! A heap of deadlines (each parent has four children) beside a slab of timers. The heap knows the slab's keys and the slab
 //! knows the heap's positions, so that a timer is cancelled by its key, in place: a million timers
 //! that are added and cancelled without firing leave nothing behind. Deadlines are exact to the
 //! nanosecond; nothing is rounded to a tick.
 //!
-//! The lock is the worker's own and normally uncontended. Another thread takes it only to fire the
-//! timers of a worker that is stuck; firing only unparks.
+//! The lock is the worker's own and normally uncontended. Others take it to fire the timers of a
+//! worker that is stuck (firing only unparks), and to cancel the timer of a task that has migrated.
 //!
 //! # Designs rejected
 //!
@@ -35,9 +35,8 @@ const NEVER: u64 = u64::MAX;
 #[derive(Debug)]
 pub(crate) struct Timers {
     heap: Mutex<Heap>,
-    /// The earliest deadline. Written under the lock; read without it by the owner, who is also the
-    /// only one to add (so Relaxed is enough: it reads its own writes, or a firing by another thread,
-    /// after which it merely looks in vain).
+    /// The earliest deadline. Written under the lock. Relaxed: only the owner adds, so it misses no
+    /// deadline of its own; another thread that reads it too early is the monitor, which comes back.
     earliest_ns: AtomicU64,
 }
 

@@ -71,8 +71,8 @@ impl Builder {
         self
     }
 
-    /// The most threads that [`blocking`](crate::blocking()) may have at work at a time, at least 1.
-    /// Default: 512.
+    /// The most threads that [`blocking`](crate::blocking()) may have at work at a time, from 1 to
+    /// 16,384. Default: 512.
     pub fn blocking_threads_max(mut self, threads: usize) -> Self {
         self.blocking_threads_max = Some(threads);
         self
@@ -85,7 +85,7 @@ impl Builder {
         self
     }
 
-    /// What the threads are called: `NAME-worker-0`, `NAME-blocking-3`. Default: `sedge`. Linux shows
+    /// What the threads are called: `NAME-worker-0`, `NAME-block-3`, `NAME-monitor`. Default: `sedge`. Linux shows
     /// the first 15 bytes.
     pub fn thread_name(mut self, name: impl Into<String>) -> Self {
         self.thread_name = Some(name.into());

@@ -150,8 +150,8 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// `QuotaExceeded` with more than 64 guests at a time, and what creating an epoll instance
-    /// returns.
+    /// `QuotaExceeded` with more than 64 guests at a time (less what the monitor has added, 16 at
+    /// most); `OutOfMemory` without a stack; and what creating an epoll instance returns.
     ///
     /// # Panics
     ///

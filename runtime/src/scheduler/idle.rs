@@ -59,7 +59,7 @@ impl Idle {
         counts % SLEEPING == 0 && counts >= SLEEPING
     }
 
-    /// A worker without work wants to search. Refused when half of the others do already.
+    /// A worker without work wants to search. Refused when half of the workers do already.
     #[must_use]
     pub(crate) fn start_searching(&self, workers: usize) -> bool {
         if 2 * (self.counts.load(Ordering::SeqCst) % SLEEPING) >= workers {

@@ -137,7 +137,7 @@ pub(crate) struct Remote {
 #[repr(u8)]
 pub(crate) enum Seat {
     Vacant,
-    /// A configured worker, or a guest: see [`Role`](super::Role).
+    /// A configured worker.
     Member,
     Guest,
     Extra,

@@ -103,7 +103,10 @@ impl Builder {
     ///   ([`runtime::Builder::tasks_max`](crate::runtime::Builder::tasks_max)).
     /// - `OutOfMemory`: fresh tasks are waiting for stacks, and there is no memory (or no mapping)
     ///   for more.
-    /// - `Other`: the runtime is stopping.
+    /// - `Other`: the runtime is stopping, and the caller is none of its tasks. (What these still
+    ///   spawn is cancelled before it begins.)
+    /// - On a plain thread, what [`runtime::Builder::build`](crate::runtime::Builder::build) returns,
+    ///   if the default runtime has to start.
     pub fn spawn<F, T>(self, f: F) -> io::Result<JoinHandle<T>>
     where
         F: FnOnce() -> T + Send + 'static,

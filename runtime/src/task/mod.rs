@@ -75,7 +75,7 @@ fn current_counted() -> Option<Counted> {
 }
 
 /// Waits until the task's token is there, and takes it: [`Task::unpark`] leaves it. As
-/// [`std::thread::park`], but without spurious wake-ups.
+/// [`std::thread::park`]; a task is not woken for nothing.
 ///
 /// # Blocking
 ///
@@ -131,7 +131,12 @@ fn park_thread(deadline: Option<Instant>) {
     }
 }
 
-/// Lets other ready tasks run; goes to the end of the worker's queue. Never wakes another worker.
+/// Lets other ready tasks run; goes to the end of the worker's queue. Wakes no other worker, unless
+/// the task migrates.
+///
+/// # Blocking
+///
+/// The task stays ready. On a plain thread it is [`std::thread::yield_now`].
 ///
 /// # Cancellation
 ///
@@ -163,7 +168,12 @@ pub fn yield_now() {
 
 /// Runs a future to its end and returns its output; the task (or thread) parks while it is pending.
 ///
-/// Futures that need another runtime's reactor (tokio's sockets, say) find none here.
+/// Futures that need another runtime's reactor (tokio's sockets, say) find none here. The future is
+/// polled on the worker: one that computes keeps it from its other tasks.
+///
+/// # Blocking
+///
+/// Parks the task, or blocks a plain thread, while the future is pending.
 ///
 /// # Cancellation
 ///

@@ -13,7 +13,7 @@
 //!                    FINISHING ──────────────────────► FINISHED
 //! ```
 //!
-//! *Active* (neither bit of the right column set) means that the task runs or stands in exactly one
+//! *Active* (neither `PARKED` nor `FINISHED`) means that the task runs or stands in exactly one
 //! queue: fresh, ready, in a mailbox, or in the hands of the thread that is about to put it there.
 //! Yielding therefore needs no transition.
 //!

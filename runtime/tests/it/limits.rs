@@ -9,7 +9,7 @@ use sedge_runtime as sedge;
 
 use crate::support::{
     Count, bounded, eventually, is_child, limit, soft_limit, status_kib, succeed_in_child,
-    thread_id,
+    thread_id, thread_names,
 };
 
 /// Beyond the limit on live tasks, spawning fails and says which limit it was; as tasks end, it works
@@ -65,6 +65,69 @@ fn a_small_limit_on_live_tasks_makes_room_again() {
     });
 }
 
+/// A guest that ends while fresh tasks wait for stacks takes none of them along.
+#[test]
+fn a_guest_takes_no_waiting_task_along() {
+    const NAME: &str = "limits::a_guest_takes_no_waiting_task_along";
+    const TASKS: usize = 1_000;
+    if is_child(NAME) {
+        keep_heap();
+        let runtime = runtime::Builder::new().workers(1).stack_size(1 << 20).build().unwrap();
+        all_threads_are_up(1);
+        runtime.spawn(|| ()).join().unwrap();
+        let (started, go_on) = (Count::new(), Count::new());
+        let accepted = runtime.run(|| {
+            limit_address_space(100 << 20);
+            let spawn = |_| {
+                let (started, go_on) = (started.clone(), go_on.clone());
+                let task = Builder::new().spawn(move || {
+                    started.add();
+                    if !go_on.is_set() {
+                        task::park();
+                    }
+                });
+                task.ok()
+            };
+            let accepted: Vec<_> = (0..TASKS).map_while(spawn).collect();
+            eventually("spawning fails", || Builder::new().spawn(|| ()).is_err());
+            accepted
+        });
+        let accepted = accepted.unwrap();
+        assert!(started.get() < accepted.len(), "all found a stack: the limit is too wide");
+        go_on.add();
+        accepted.iter().for_each(|task| task.task().unpark());
+        for task in accepted {
+            eventually("a task that waited for a stack ran", || task.is_finished());
+            task.join().unwrap();
+        }
+        return;
+    }
+    succeed_in_child(NAME, |_| {});
+}
+
+/// Keeps some of the heap in hand, all of it in one arena: at the limit the test itself, and the
+/// runtime, still have to allocate.
+fn keep_heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: sets numbers of the allocator's.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 28);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 1 << 30);
+        libc::mallopt(libc::M_TOP_PAD, 64 << 20);
+    }
+    drop(std::hint::black_box(vec![1_u8; 32 << 20]));
+}
+
+/// Waits until the runtime's threads have all begun: std's part of that needs memory, too.
+fn all_threads_are_up(workers: usize) {
+    eventually("the runtime's threads are up", || {
+        let names = thread_names();
+        let count = |part: &str| names.iter().filter(|name| name.contains(part)).count();
+        count("sedge-worker-") == workers && count("sedge-monitor") == 1
+    });
+}
+
 /// Address space for about `bytes` more than the process has now.
 fn limit_address_space(bytes: u64) {
     limit(libc::RLIMIT_AS, (status_kib("VmSize") << 10) + bytes);
@@ -77,7 +140,9 @@ fn without_stacks_fresh_tasks_wait_and_spawning_fails() {
     const NAME: &str = "limits::without_stacks_fresh_tasks_wait_and_spawning_fails";
     const TASKS: usize = 1_000;
     if is_child(NAME) {
+        keep_heap();
         let runtime = runtime::Builder::new().workers(2).stack_size(1 << 20).build().unwrap();
+        all_threads_are_up(2);
         // All in a task: a thread that joins as a guest needs memory of its own.
         return runtime.spawn(|| spawn_until_refused(TASKS)).join().unwrap();
     }
@@ -133,7 +198,9 @@ fn waiting_for_a_stack_is_cheap() {
     const NAME: &str = "limits::waiting_for_a_stack_is_cheap";
     const TASKS: usize = 5_000;
     if is_child(NAME) {
+        keep_heap();
         let runtime = runtime::Builder::new().workers(1).stack_size(1 << 20).build().unwrap();
+        all_threads_are_up(1);
         return runtime
             .spawn(|| {
                 limit_address_space(200 << 20);
@@ -163,8 +230,10 @@ fn waiting_for_a_stack_is_cheap() {
 fn a_root_without_a_stack_is_an_error() {
     const NAME: &str = "limits::a_root_without_a_stack_is_an_error";
     if is_child(NAME) {
+        keep_heap();
         let here = thread_id();
         let runtime = runtime::Builder::new().workers(2).build().unwrap();
+        all_threads_are_up(2);
         (0..100).for_each(|_| runtime.spawn(|| ()).join().unwrap());
         // Room for what a guest needs, not for a root's stack of 8 MiB. Later there is: a root that
         // waited would now be started by whoever finds it.
@@ -206,7 +275,9 @@ fn shutdown_of_tasks_that_wait_for_a_stack() {
     const NAME: &str = "limits::shutdown_of_tasks_that_wait_for_a_stack";
     const TASKS: usize = 600;
     if is_child(NAME) {
+        keep_heap();
         let runtime = runtime::Builder::new().workers(2).stack_size(1 << 20).build().unwrap();
+        all_threads_are_up(2);
         runtime.spawn(|| ()).join().unwrap();
         limit_address_space(200 << 20);
         let dropped = Count::new();
@@ -236,7 +307,9 @@ fn shutdown_of_tasks_that_wait_for_a_stack() {
 fn no_thread_for_an_extra_worker() {
     const NAME: &str = "limits::no_thread_for_an_extra_worker";
     if is_child(NAME) {
+        keep_heap();
         let runtime = runtime::Builder::new().workers(2).build().unwrap();
+        all_threads_are_up(2);
         let parked: Vec<_> = (0..20).map(|_| runtime.spawn(task::park)).collect();
         // A thread's stack is 2 MiB of address space: room for tasks, not for threads.
         (0..100).for_each(|_| runtime.spawn(|| ()).join().unwrap());

@@ -249,6 +249,41 @@ fn no_starvation_of_tasks_that_were_handed_over() {
     });
 }
 
+/// Workers that never run dry start fresh tasks once a turn, of several kinds: one that hogs must not
+/// have others behind it where nobody can take them.
+#[test]
+fn no_fresh_task_is_caught_behind_another() {
+    const LIGHT: usize = 100;
+    bounded(|| {
+        for _ in 0..20 {
+            let runtime = runtime(2);
+            let stop = Arc::new(AtomicBool::new(false));
+            let mut noises = two_that_yield(&runtime, &stop);
+            noises.extend(two_that_yield(&runtime, &stop));
+            let ran = Count::new();
+            let seen = ran.clone();
+            let spawner = runtime.spawn(move || {
+                eventually("light tasks come in", || seen.get() > LIGHT / 10);
+                sedge::spawn(move || hog_until("all light tasks ran", || seen.get() == LIGHT))
+            });
+            let light: Vec<_> = (0..LIGHT)
+                .map(|_| {
+                    let ran = ran.clone();
+                    runtime.spawn(move || ran.add())
+                })
+                .collect();
+            let hog = spawner.join().unwrap();
+            for task in light {
+                eventually("a light task ran", || task.is_finished());
+                task.join().unwrap();
+            }
+            hog.join().unwrap();
+            stop.store(true, Ordering::Relaxed);
+            noises.into_iter().for_each(|noise| noise.join().unwrap());
+        }
+    });
+}
+
 /// An idle worker takes what a busy one spawns, whatever the two have at home.
 #[test]
 fn an_idle_worker_takes_over_at_once() {
