@@ -42,9 +42,10 @@ impl WaitKey {
             self.place.is_some_and(|(other, way)| std::ptr::eq(other, entry) && way == direction);
         if !stays {
             self.leave();
-            entry.expect_futures();
             self.place = Some((entry, direction));
         }
+        // Also where it stays: the entry may be another source's by now.
+        entry.expect_futures();
         &mut self.key
     }
 

@@ -71,6 +71,16 @@ impl Poller {
         Ok(sources)
     }
 
+    /// Asks without waiting, in the owner's place. A wake that comes out is the owner's, who may be
+    /// about to sleep: it is given back.
+    pub(crate) fn poll_for_owner(&self, events: &mut Events) -> io::Result<usize> {
+        let result = self.poll(events, Some(Duration::ZERO));
+        if events.iter().any(|event| event.token == Token::WAKEUP) {
+            self.wake();
+        }
+        result
+    }
+
     /// Ends the present [`poll`](Self::poll), or else the next, without an event. Never waits.
     pub(crate) fn wake(&self) {
         sys::eventfd_add_one(self.wakeup.as_fd());

@@ -90,6 +90,8 @@ fn end(shared: &Shared) {
 fn abandon(shared: &Arc<Shared>) -> usize {
     shared.enter_phase(Phase::Abandoned);
     shared.gone.wait(Some(Instant::now() + GRACE));
+    // Sources that tasks of other runtimes wait for, too.
+    shared.remotes().for_each(|remote| remote.retire_poller());
     let tasks = shared.permits.missing();
     if !cfg!(panic = "abort") {
         eprintln!(

@@ -362,6 +362,12 @@ impl Remote {
         *self.deque.lock() = Some(deque);
     }
 
+    /// The owner polls no more, though its seat is never given back: its tasks are abandoned.
+    pub(crate) fn retire_poller(&self) {
+        let poller = self.poller.lock().clone();
+        poller.into_iter().for_each(|poller| poller.retire());
+    }
+
     /// The poller, for a source that waits without a worker of its own.
     pub(crate) fn poller(&self) -> io::Result<Arc<Poller>> {
         let poller = self.poller.lock().clone();
@@ -380,7 +386,7 @@ impl Remote {
         let poller = self.poller.lock().clone();
         if let (Some(poller), Some(mut events)) = (poller, self.events.try_lock()) {
             // An error is the owner's to report, when it polls again.
-            let _ = poller.poll(&mut events, Some(Duration::ZERO));
+            let _ = poller.poll_for_owner(&mut events);
         }
         self.timers.fire();
     }

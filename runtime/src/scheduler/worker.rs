@@ -541,9 +541,11 @@ impl Worker {
     pub(crate) fn spend_budget(&self) -> Option<TaskRef> {
         let task = self.current.get().filter(|_| self.may_park())?;
         let budget = self.budget.get();
-        if budget > 0 && !task.is_cancelled() {
+        if budget > 0 {
             self.budget.set(budget - 1);
-            return None;
+            if !task.is_cancelled() {
+                return None;
+            }
         }
         Some(task)
     }

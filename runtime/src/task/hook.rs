@@ -9,6 +9,10 @@ use crate::context;
 /// there says the rest.
 pub(crate) fn install() {
     static INSTALL: Once = Once::new();
+    if std::thread::panicking() {
+        // `take_hook` would panic, in a destructor: the next runtime installs it.
+        return;
+    }
     INSTALL.call_once(|| {
         let previous = panic::take_hook();
         panic::set_hook(Box::new(move |info| {

@@ -29,7 +29,9 @@ mod unwind;
 
 use std::future::Future;
 use std::pin::pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use crate::context;
@@ -193,12 +195,33 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
         Some(counted) => counted.into_waker(),
         None => wait::thread_waker(),
     };
+    let woken = Arc::new(Woken { flag: AtomicBool::new(false), waker });
+    let waker = Waker::from(woken.clone());
     let mut cx = Context::from_waker(&waker);
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
             return output;
         }
-        wait::park(None);
+        while !woken.flag.swap(false, Ordering::Acquire) {
+            wait::park(None);
+        }
+    }
+}
+
+/// What `block_on` waits for: a wait inside `poll` may use up the task's own wake.
+struct Woken {
+    flag: AtomicBool,
+    waker: Waker,
+}
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.flag.store(true, Ordering::Release);
+        self.waker.wake_by_ref();
     }
 }
 
@@ -332,7 +355,7 @@ pub(crate) fn park_until(task: TaskRef, deadline: Option<Instant>) {
 struct Timer {
     key: Option<TimerKey>,
     /// Where it is, if the task may be elsewhere by then.
-    remote: Option<std::sync::Arc<Remote>>,
+    remote: Option<Arc<Remote>>,
 }
 
 impl Timer {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sedge::task;
 use sedge_runtime as sedge;
 
-use crate::support::{context_switches, eventually, is_child, succeed_in_child};
+use crate::support::{Count, context_switches, eventually, is_child, succeed_in_child};
 
 /// With parked tasks of every kind and nothing to do, no thread of the process ever wakes.
 #[test]
@@ -46,4 +46,32 @@ fn idle() {
         assert!(parked.iter().all(|parked| !parked.is_finished()));
         assert_eq!(runtime.spawn(|| 1).join().unwrap(), 1, "and it wakes again");
     }
+}
+
+/// Nor does what is left of a runtime that was abandoned.
+#[test]
+fn an_abandoned_runtime_makes_no_wake_ups() {
+    const NAME: &str = "idle::an_abandoned_runtime_makes_no_wake_ups";
+    if is_child(NAME) {
+        let builder = sedge::runtime::Builder::new().workers(2).thread_name("left");
+        let runtime = builder.build().unwrap();
+        let inside = Count::new();
+        let told = inside.clone();
+        drop(runtime.spawn(move || {
+            task::shield(|| {
+                told.add();
+                task::park();
+            });
+        }));
+        eventually("it is parked", || inside.is_set());
+        assert_eq!(runtime.shutdown_timeout(Duration::from_millis(50)), 1);
+        let mut before = context_switches("left");
+        eventually("a second without a wake-up", || {
+            std::thread::sleep(Duration::from_secs(1));
+            let now = context_switches("left");
+            std::mem::replace(&mut before, now) == now
+        });
+        return;
+    }
+    succeed_in_child(NAME, |_| {});
 }

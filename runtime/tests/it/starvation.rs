@@ -284,6 +284,34 @@ fn no_fresh_task_is_caught_behind_another() {
     });
 }
 
+/// Fresh tasks in the queues of a stuck worker run, though the others never run dry and so never
+/// search.
+#[test]
+fn no_starvation_of_what_a_stuck_worker_has() {
+    bounded(|| {
+        let runtime = runtime(2);
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut noises = two_that_yield(&runtime, &stop);
+        noises.extend(two_that_yield(&runtime, &stop));
+        for _ in 0..5 {
+            let hog = runtime.spawn(|| {
+                let ran = Count::new();
+                let fresh: Vec<_> = (0..10)
+                    .map(|_| {
+                        let ran = ran.clone();
+                        sedge::spawn(move || ran.add())
+                    })
+                    .collect();
+                hog_until("what it spawned has run elsewhere", || ran.get() == 10);
+                fresh
+            });
+            hog.join().unwrap().into_iter().for_each(|fresh| fresh.join().unwrap());
+        }
+        stop.store(true, Ordering::Relaxed);
+        noises.into_iter().for_each(|noise| noise.join().unwrap());
+    });
+}
+
 /// An idle worker takes what a busy one spawns, whatever the two have at home.
 #[test]
 fn an_idle_worker_takes_over_at_once() {
