@@ -85,12 +85,22 @@ impl Timers {
         self.earliest_ns.store(heap.earliest(), Ordering::Relaxed);
     }
 
+    /// Wakes every task, early: nobody will fire its timer here.
+    pub(crate) fn fire_all(&self) {
+        if self.earliest_ns.load(Ordering::Relaxed) != NEVER {
+            self.fire_until(NEVER - 1);
+        }
+    }
+
     /// Wakes every task whose deadline has passed. Reads the clock only if there is a timer.
     pub(crate) fn fire(&self) {
         if self.earliest_ns.load(Ordering::Relaxed) == NEVER {
             return;
         }
-        let now = nanoseconds(Instant::now());
+        self.fire_until(nanoseconds(Instant::now()));
+    }
+
+    fn fire_until(&self, now: u64) {
         loop {
             // A few at a time, so that the lock is not held over thousands of wakes.
             let mut due: [Option<Wakeup>; 32] = [const { None }; 32];

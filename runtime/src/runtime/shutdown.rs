@@ -92,6 +92,8 @@ fn abandon(shared: &Arc<Shared>) -> usize {
     shared.gone.wait(Some(Instant::now() + GRACE));
     // Sources that tasks of other runtimes wait for, too.
     shared.remotes().for_each(|remote| remote.retire_poller());
+    // Nobody is left whom it could help, and it would never sleep.
+    shared.monitor.stop();
     let tasks = shared.permits.missing();
     if !cfg!(panic = "abort") {
         eprintln!(

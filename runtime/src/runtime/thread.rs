@@ -52,7 +52,11 @@ pub(crate) fn start_worker(shared: &Arc<Shared>, role: Role) -> io::Result<()> {
         .spawn(move || worker_thread(&for_thread, role, &sat_down));
     match spawned {
         Ok(thread) => {
-            shared.threads.lock().push(thread);
+            let mut threads = shared.threads.lock();
+            // Added workers that have gone: a thread's stack is kept until it is joined or let go.
+            threads.retain(|thread| !thread.is_finished());
+            threads.push(thread);
+            drop(threads);
             seat.recv().unwrap_or_else(|_| Err(io::Error::other("a worker's thread has ended")))
         }
         Err(error) => {

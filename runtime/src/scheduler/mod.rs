@@ -13,6 +13,7 @@
 
 mod fork;
 mod idle;
+mod leave;
 mod mailbox;
 mod monitor;
 mod permits;

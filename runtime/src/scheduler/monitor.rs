@@ -35,6 +35,9 @@ const NAMED_AFTER: Duration = Duration::from_secs(1);
 /// How many of the tasks that found no stack try again at each look: a try that fails is expensive.
 const FED_PER_LOOK: usize = 8;
 
+/// How many fresh tasks of a stuck worker it moves to where all look, at each look.
+const MOVED_PER_LOOK: usize = 64;
+
 /// How long it gives memory back at a time: a look must not be late.
 const TRIM_BUDGET: Duration = Duration::from_millis(5);
 
@@ -204,6 +207,9 @@ fn look(shared: &Arc<Shared>, seen: &mut Vec<Seen>, now: Instant) -> bool {
         remote.set_stuck(stuck);
         if stuck {
             remote.drive();
+            // The others search only when they run dry; the injector they ask once a turn.
+            let fresh = std::iter::from_fn(|| remote.steal_fresh()).take(MOVED_PER_LOOK);
+            fresh.for_each(|task| shared.submit_from_outside(task));
         }
     }
     for _ in 0..FED_PER_LOOK {

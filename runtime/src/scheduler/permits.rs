@@ -95,6 +95,10 @@ impl PermitsInHand {
         }
     }
 
+    pub(crate) fn has_any(&self) -> bool {
+        self.0.get() > 0
+    }
+
     /// Gives all in hand back. Returns true if none is missing now.
     pub(crate) fn give_all(&self, permits: &Permits) -> bool {
         match self.0.take() {

@@ -39,7 +39,7 @@ impl Placement {
         }
         self.starts_left -= 1;
         let (least, count) = self.least.as_mut()?;
-        if !clearly_more(mine, *count) {
+        if !clearly_more(mine, *count) || !shared.remote(*least).takes_homes() {
             return None;
         }
         *count += 1;

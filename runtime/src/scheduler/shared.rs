@@ -20,7 +20,7 @@
 
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use std::{io, thread};
@@ -355,6 +355,9 @@ impl Remote {
     /// The worker goes: sources that relied on its poller register elsewhere.
     pub(crate) fn vacate(&self, deque: crossbeam_deque::Worker<TaskRef>) {
         self.set_seat(Seat::Vacant);
+        self.pass_on_handed_over();
+        // Those of migrating tasks: they wake early, and set their timers where they go on.
+        self.timers.fire_all();
         let poller = self.poller.lock().take();
         if let Some(poller) = poller {
             poller.retire();
@@ -420,9 +423,37 @@ impl Remote {
     /// Hands a fresh task over for this worker to start, and wakes it if it sleeps.
     pub(crate) fn hand_over(&self, task: TaskRef) {
         self.inbox.push(task);
+        // Has a `SeqCst` fence, which pairs with the one in `pass_on_handed_over`.
         if self.mailbox.wake() {
             self.wake();
         }
+        if !matches!(self.seat(), Seat::Member | Seat::Extra) {
+            // It has begun to leave since it was chosen.
+            self.pass_on_handed_over();
+        }
+    }
+
+    /// Gives what was handed over to a worker that will not start it to all. Called by that worker
+    /// once its seat says so, and by who handed it something and then saw that: one of them finds it.
+    pub(super) fn pass_on_handed_over(&self) {
+        fence(Ordering::SeqCst);
+        while let Some(task) = self.take_handed_over() {
+            // SAFETY: the caller is a worker of the runtime: it lives.
+            unsafe { &*self.shared }.submit_from_outside(task);
+        }
+    }
+
+    /// A fresh (or migrating) task of a worker that is stuck, from either of its queues.
+    pub(crate) fn steal_fresh(&self) -> Option<TaskRef> {
+        self.take_handed_over().or_else(|| {
+            loop {
+                match self.stealer.steal() {
+                    Steal::Success(task) => return Some(task),
+                    Steal::Empty => return None,
+                    Steal::Retry => {}
+                }
+            }
+        })
     }
 
     pub(crate) fn take_handed_over(&self) -> Option<TaskRef> {

@@ -64,10 +64,10 @@ pub(crate) struct Worker {
     poller: Arc<Poller>,
     pub(super) deque: crossbeam_deque::Worker<TaskRef>,
     role: Role,
-    ready: RefCell<VecDeque<TaskRef>>,
-    owned: RefCell<Registry>,
+    pub(super) ready: RefCell<VecDeque<TaskRef>>,
+    pub(super) owned: RefCell<Registry>,
     stacks: RefCell<StackCache>,
-    permits: PermitsInHand,
+    pub(super) permits: PermitsInHand,
     placement: RefCell<Placement>,
     /// The task that has the thread.
     current: Cell<Option<TaskRef>>,
@@ -76,11 +76,13 @@ pub(crate) struct Worker {
     no_park: Cell<u32>,
     /// Tasks run since the worker last looked around.
     turn: Cell<u32>,
+    /// How many kinds of fresh tasks it has yet to take one of; see `next_due`.
+    fresh_due: Cell<u8>,
     /// Ids in hand: the next, and the end.
     ids: Cell<(u64, u64)>,
     pub(super) searching: Cell<bool>,
     /// Whether it has cancelled its tasks because the runtime stops.
-    stopping: Cell<bool>,
+    pub(super) stopping: Cell<bool>,
     /// The root task, and whether it has ended.
     root: Cell<Option<TaskRef>>,
     root_ended: Cell<bool>,
@@ -111,6 +113,7 @@ impl Worker {
             budget: Cell::new(0),
             no_park: Cell::new(0),
             turn: Cell::new(0),
+            fresh_due: Cell::new(0),
             ids: Cell::new((0, 0)),
             searching: Cell::new(false),
             stopping: Cell::new(false),
@@ -126,7 +129,8 @@ impl Worker {
             if self.turn.get() >= TURN || self.remote.is_urged() {
                 self.look_around();
             }
-            if let Some(task) = self.next_ready().or_else(|| self.next_other()) {
+            let due = if self.fresh_due.get() > 0 { self.next_due() } else { None };
+            if let Some(task) = due.or_else(|| self.next_ready()).or_else(|| self.next_other()) {
                 self.turn.set(self.turn.get() + 1);
                 if self.searching.get() {
                     self.stop_searching();
@@ -211,19 +215,26 @@ impl Worker {
         if !self.takes_fresh() {
             return self.give_up_fresh();
         }
-        let injected = match self.steal_injected() {
-            Some(task) if task.may_migrate() => {
-                self.deque.push(task);
-                None
+        self.fresh_due.set(3);
+    }
+
+    /// One fresh task of each kind after the worker has looked around. Taken one by one, each when it
+    /// is to run: in the ready queue it would be out of the others' reach behind a task that hogs.
+    #[cold]
+    fn next_due(&self) -> Option<TaskRef> {
+        while self.fresh_due.get() > 0 {
+            let due = self.fresh_due.get() - 1;
+            self.fresh_due.set(due);
+            let task = match due {
+                2 => self.remote.take_handed_over(),
+                1 => self.next_own(),
+                _ => self.steal_injected(),
+            };
+            if task.is_some() {
+                return task;
             }
-            injected => injected,
-        };
-        // What migrates must not stand behind another in a queue that nobody takes from: of these
-        // only the last can, and it is the next to run.
-        let first = [self.remote.take_handed_over(), injected, self.next_own()];
-        for task in first.into_iter().flatten() {
-            self.ready.borrow_mut().push_front(task);
         }
+        None
     }
 
     pub(super) fn take_mail(&self) {
@@ -328,8 +339,7 @@ impl Worker {
         let stack = coroutine.expect("it has just run").into_stack();
         self.stacks.borrow_mut().put(stack);
         if self.shared.is_starving() {
-            // The stack just put back is this worker's: so is the task that gets it.
-            self.ready.borrow_mut().extend(self.shared.take_starved());
+            self.feed();
         }
         if task.migrating {
             self.shared.migrants.lock().remove(task);
@@ -349,6 +359,19 @@ impl Worker {
         self.permits.give(&self.shared.permits);
         if self.stopping.get() {
             self.give_permits_back();
+        }
+    }
+
+    /// A stack was put back: somebody who waits for one gets it.
+    #[cold]
+    fn feed(&self) {
+        let Some(task) = self.shared.take_starved() else { return };
+        if self.takes_fresh() {
+            // The stack is this worker's: so is the task.
+            self.ready.borrow_mut().push_back(task);
+        } else {
+            self.stacks.borrow_mut().flush();
+            self.shared.submit_from_outside(task);
         }
     }
 
@@ -425,65 +448,6 @@ impl Worker {
         self.root_ended.get()
     }
 
-    /// The runtime stops: tells every task here. Each unwinds at its parking point.
-    fn cancel_tasks(&self) {
-        if self.stopping.replace(true) {
-            return;
-        }
-        // Collected first: scheduling borrows what the lists are in.
-        let mut claimed: Vec<Claimed> =
-            self.owned.borrow().iter().filter_map(TaskRef::cancel).collect();
-        claimed.extend(self.shared.migrants.lock().iter().filter_map(TaskRef::cancel));
-        claimed.into_iter().for_each(|claimed| self.schedule(claimed));
-        while let Some(task) = self.shared.take_starved() {
-            self.shared.injector.push(task);
-        }
-        self.give_permits_back();
-    }
-
-    /// While the runtime stops no permit is kept: when the last is back, all workers go.
-    fn give_permits_back(&self) {
-        if self.permits.give_all(&self.shared.permits) {
-            self.shared.wake_all();
-        }
-    }
-
-    /// Whether the runtime stops and this worker may go.
-    pub(crate) fn may_leave(&self) -> bool {
-        match self.shared.phase() {
-            Phase::Running => self.may_retire(),
-            Phase::Stopping => {
-                self.cancel_tasks();
-                self.shared.permits.all_back()
-            }
-            Phase::Abandoned => true,
-        }
-    }
-
-    /// An extra worker goes when the others are no longer stuck and its last task has ended.
-    fn may_retire(&self) -> bool {
-        self.remote.seat() == Seat::Retiring
-            && self.owned.borrow().is_empty()
-            && self.ready.borrow().is_empty()
-            && self.remote.inbox.is_empty()
-            && self.deque.is_empty()
-    }
-
-    /// Whether tasks that will never run again have their home here.
-    pub(crate) fn has_tasks(&self) -> bool {
-        !self.owned.borrow().is_empty() || !self.shared.migrants.lock().is_empty()
-    }
-
-    /// Gives the seat back, for the next who sits down.
-    pub(crate) fn leave(self) {
-        if self.shared.phase() == Phase::Running {
-            self.permits.give_all(&self.shared.permits);
-        } else {
-            self.give_permits_back();
-        }
-        self.remote.vacate(self.deque);
-    }
-
     pub(crate) fn is_of(&self, shared: &Shared) -> bool {
         std::ptr::eq(Arc::as_ptr(&self.shared), shared)
     }
@@ -541,13 +505,8 @@ impl Worker {
     pub(crate) fn spend_budget(&self) -> Option<TaskRef> {
         let task = self.current.get().filter(|_| self.may_park())?;
         let budget = self.budget.get();
-        if budget > 0 {
-            self.budget.set(budget - 1);
-            if !task.is_cancelled() {
-                return None;
-            }
-        }
-        Some(task)
+        self.budget.set(budget.saturating_sub(1));
+        (budget == 0 || task.is_cancelled()).then_some(task)
     }
 
     pub(crate) fn budget_is_spent(&self) -> bool {
