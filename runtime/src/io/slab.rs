@@ -16,9 +16,12 @@ use parking_lot::Mutex;
 
 use super::entry::Entry;
 
-/// Page `k` holds `FIRST_PAGE << k` entries, so that the pages together hold every `u32`.
-const FIRST_PAGE: usize = 64;
-const PAGES: usize = 26;
+/// Pages come in groups of [`STEPS`] equal ones, and each group holds twice as many entries as the one
+/// before: so that the pages together hold every `u32`, and at most an eighth of them is unused.
+const FIRST_GROUP: usize = 64;
+const STEPS: usize = 8;
+const GROUPS: usize = 26;
+const PAGES: usize = GROUPS * STEPS;
 
 static SLAB: [OnceLock<Box<[Entry]>>; PAGES] = [const { OnceLock::new() }; PAGES];
 static FREE: Mutex<FreeList> = Mutex::new(FreeList { indices: Vec::new(), pages: 0 });
@@ -47,9 +50,16 @@ pub(super) fn release(entry: &'static Entry) {
 
 /// The entry of this number, if there has ever been one.
 pub(super) fn entry(index: u32) -> Option<&'static Entry> {
-    let position = index as usize + FIRST_PAGE;
-    let page = (position / FIRST_PAGE).ilog2() as usize;
-    SLAB.get(page)?.get()?.get(position - (FIRST_PAGE << page))
+    let position = index as usize + FIRST_GROUP;
+    let group = (position / FIRST_GROUP).ilog2() as usize;
+    let offset = position - (FIRST_GROUP << group);
+    let page_len = page_len(group);
+    SLAB.get(group * STEPS + offset / page_len)?.get()?.get(offset % page_len)
+}
+
+/// How many entries each page of a group holds.
+fn page_len(group: usize) -> usize {
+    (FIRST_GROUP << group) / STEPS
 }
 
 /// Every entry that there is, those of no source included.
@@ -62,8 +72,9 @@ impl FreeList {
     fn add_page(&mut self) {
         let page = self.pages;
         assert!(page < PAGES, "2^32 sources wait at the same time");
-        let first = (FIRST_PAGE << page) - FIRST_PAGE;
-        let indices = first as u32..(first + (FIRST_PAGE << page)) as u32;
+        let (group, step) = (page / STEPS, page % STEPS);
+        let first = (FIRST_GROUP << group) - FIRST_GROUP + step * page_len(group);
+        let indices = first as u32..(first + page_len(group)) as u32;
         let entries = indices.clone().map(Entry::new).collect();
         SLAB[page].set(entries).expect("pages are added under the free list's lock");
         self.pages += 1;
@@ -78,7 +89,7 @@ mod tests {
 
     #[test]
     fn every_number_finds_its_own_entry() {
-        let held: Vec<_> = (0..FIRST_PAGE * 20).map(|_| allocate()).collect();
+        let held: Vec<_> = (0..FIRST_GROUP * 20).map(|_| allocate()).collect();
         for one in &held {
             assert!(std::ptr::eq(entry(one.index()).unwrap(), *one));
         }
