@@ -110,7 +110,17 @@ fn hands_over_across_a_retirement() -> bool {
     let runtime = sedge::runtime::Builder::new().workers(2).thread_name("left").build().unwrap();
     let runtime = Arc::new(runtime);
     // Many homes on both, so that an extra worker is by far the least loaded.
-    let parked: Vec<_> = (0..60).map(|_| runtime.spawn(task::park)).collect();
+    let at_home = Count::new();
+    let parked: Vec<_> = (0..60)
+        .map(|_| {
+            let at_home = at_home.clone();
+            runtime.spawn(move || {
+                at_home.add();
+                task::park();
+            })
+        })
+        .collect();
+    eventually("all have started", || at_home.get() == 60);
     let (started, extra_ran, let_go, met) =
         (Count::new(), Count::new(), Count::new(), Count::new());
     let (seated, may_go) = (Count::new(), Count::new());
