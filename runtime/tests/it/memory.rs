@@ -134,7 +134,10 @@ fn stacks_that_change_workers_do_not_pile_up() {
         let (rss, maps) = (status_kib("VmRSS"), mappings());
         let moved = pass() + pass();
         assert!(status_kib("VmRSS") < rss + 4_096, "{rss} KiB and more");
-        assert!(mappings() < maps + 50);
+        // Guards made the old way take two mappings for each stack, and the workers' caches may still
+        // be filling up. A leak would show in tens of thousands.
+        let slack = if cfg!(sedge_test_mprotect) { 1_000 } else { 50 };
+        assert!(mappings() < maps + slack);
         println!("{moved} stacks changed workers");
         return;
     }
