@@ -10,7 +10,7 @@ use std::{env, io, thread as std_thread};
 use super::{Runtime, run_in_task, run_root, shutdown, thread, unwrap_root};
 use crate::blocking::{self, Pool};
 use crate::context;
-use crate::scheduler::{Config, Role, Shared, Worker};
+use crate::scheduler::{Config, Seat, Shared, Worker};
 use crate::stack::{STACK_BYTES_DEFAULT, StackSize};
 
 /// The most workers: more than any machine has CPUs, and few enough to be no typing error.
@@ -120,7 +120,7 @@ impl Builder {
         let shared = self.start()?;
         let runtime = Runtime { shared: shared.clone() };
         for _ in 0..shared.config.workers {
-            thread::start_worker(&shared, Role::Member)?;
+            thread::start_worker(&shared, Seat::Member)?;
         }
         Ok(runtime)
     }
@@ -145,9 +145,9 @@ impl Builder {
         }
         let shared = self.start()?;
         let guard = Runtime { shared: shared.clone() };
-        let worker = Worker::new(&shared, Role::Member)?;
+        let worker = Worker::new(&shared, Seat::Member)?;
         for _ in 1..shared.config.workers {
-            thread::start_worker(&shared, Role::Member)?;
+            thread::start_worker(&shared, Seat::Member)?;
         }
         let result = thread::on_this_thread(&worker, || {
             let result = run_root(&worker, f);

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::context;
-use crate::scheduler::{Role, Shared, Worker};
+use crate::scheduler::{Seat, Shared, Worker};
 use crate::stack::StackSize;
 use crate::task::{JoinHandle, spawn_root, spawns_into};
 
@@ -176,7 +176,7 @@ impl Runtime {
         if context::current_task().is_some() {
             return Ok(run_in_task(&self.shared, f));
         }
-        let worker = Worker::new(&self.shared, Role::Guest)?;
+        let worker = Worker::new(&self.shared, Seat::Guest)?;
         let result = thread::on_this_thread(&worker, || run_root(&worker, f));
         worker.leave();
         result?.map(unwrap_root)

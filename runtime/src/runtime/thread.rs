@@ -4,7 +4,7 @@
 use std::sync::{Arc, mpsc};
 use std::{io, mem, process, thread};
 
-use crate::scheduler::{self, Phase, Role, Shared, Worker};
+use crate::scheduler::{self, Phase, Seat, Shared, Worker};
 use crate::stack::overflow;
 use crate::{context, task};
 
@@ -43,13 +43,13 @@ pub(super) fn on_this_thread<R>(worker: &Worker, run: impl FnOnce() -> R) -> io:
 
 /// Starts a worker on a new thread, where it runs until the runtime stops (or, for an extra worker,
 /// until its last task has ended). Returns once it has sat down: what cannot be had leaves no trace.
-pub(crate) fn start_worker(shared: &Arc<Shared>, role: Role) -> io::Result<()> {
-    let (sat_down, seat) = mpsc::sync_channel(1);
+pub(crate) fn start_worker(shared: &Arc<Shared>, seat: Seat) -> io::Result<()> {
+    let (sat_down, outcome) = mpsc::sync_channel(1);
     let for_thread = shared.clone();
     shared.gone.thread_starts();
     let spawned = thread::Builder::new()
         .name(format!("{}-worker", shared.config.thread_name))
-        .spawn(move || worker_thread(&for_thread, role, &sat_down));
+        .spawn(move || worker_thread(&for_thread, seat, &sat_down));
     match spawned {
         Ok(thread) => {
             let mut threads = shared.threads.lock();
@@ -57,7 +57,7 @@ pub(crate) fn start_worker(shared: &Arc<Shared>, role: Role) -> io::Result<()> {
             threads.retain(|thread| !thread.is_finished());
             threads.push(thread);
             drop(threads);
-            seat.recv().unwrap_or_else(|_| Err(io::Error::other("a worker's thread has ended")))
+            outcome.recv().unwrap_or_else(|_| Err(io::Error::other("a worker's thread has ended")))
         }
         Err(error) => {
             shared.gone.thread_ends();
@@ -66,8 +66,8 @@ pub(crate) fn start_worker(shared: &Arc<Shared>, role: Role) -> io::Result<()> {
     }
 }
 
-fn worker_thread(shared: &Arc<Shared>, role: Role, sat_down: &mpsc::SyncSender<io::Result<()>>) {
-    match Worker::new(shared, role) {
+fn worker_thread(shared: &Arc<Shared>, seat: Seat, sat_down: &mpsc::SyncSender<io::Result<()>>) {
+    match Worker::new(shared, seat) {
         Ok(worker) => {
             name_thread(&worker);
             // Who started us waits for this, and for nothing else.
@@ -92,11 +92,7 @@ fn run_worker(shared: &Arc<Shared>, worker: Worker) {
             thread::park();
         }
     }
-    let is_extra = worker.role() == Role::Extra;
     worker.leave();
-    if is_extra {
-        scheduler::note_retired(shared);
-    }
 }
 
 /// Gives the thread the number of its seat, as debuggers show it.

@@ -1,7 +1,6 @@
 //! How a worker goes: when its runtime stops, or, for an extra one, when it is not needed any more.
 
-use super::shared::Seat;
-use super::{Phase, Worker};
+use super::{Phase, Seat, Worker};
 use crate::task::{Claimed, TaskRef};
 
 impl Worker {

@@ -9,7 +9,7 @@
 //!
 //! - push: the exchange is a Release (publishes the link and the task's fields) for the owner's
 //!   Acquire in `take_all`.
-//! - `prepare_to_sleep` and `wake` are `SeqCst`, each beside a `SeqCst` fence: they pair for work
+//! - `prepare_to_sleep` and `must_wake` are `SeqCst`, each beside a `SeqCst` fence: they pair for work
 //!   that is *not* in the mailbox (an inbox, a deque, the injector, a flag). The sleeper marks and
 //!   then looks at those; the waker fills those and then looks at the mark. One of them sees the other.
 #![expect(unsafe_code, reason = "the list is made of borrowed tasks")]
@@ -118,7 +118,7 @@ impl<N: Node> Mailbox<N> {
 
     /// For work that was put elsewhere: returns true if the owner sleeps and the caller must wake it.
     #[must_use]
-    pub(crate) fn wake(&self) -> bool {
+    pub(crate) fn must_wake(&self) -> bool {
         fence(Ordering::SeqCst);
         self.owner_sleeps() && self.clear_mark()
     }
@@ -230,7 +230,7 @@ mod model {
 
     fn put_elsewhere(world: &World) {
         world.elsewhere.fetch_add(1, Ordering::SeqCst);
-        if world.mailbox.wake() {
+        if world.mailbox.must_wake() {
             world.eventfd.notify();
         }
     }

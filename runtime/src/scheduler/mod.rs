@@ -12,13 +12,16 @@
 //! [`schedule`] for one that was parked.
 
 mod fork;
+mod fresh;
 mod idle;
 mod leave;
 mod mailbox;
 mod monitor;
 mod permits;
 mod placement;
+mod progress;
 mod registry;
+mod remote;
 mod shared;
 mod sleep;
 mod steal;
@@ -27,10 +30,10 @@ mod worker;
 use crate::context;
 use crate::task::{Claimed, TaskRef};
 
-pub(crate) use mailbox::Node;
-pub(crate) use monitor::{note_retired, run as monitor};
-pub(crate) use shared::{Config, Phase, Remote, Shared};
-pub(crate) use worker::{Role, Worker};
+pub(crate) use monitor::run as monitor;
+pub(crate) use remote::{Remote, Seat};
+pub(crate) use shared::{Config, Phase, Shared};
+pub(crate) use worker::Worker;
 
 /// Puts a claimed task where it will run: its worker's ready queue or mailbox, or for a migrating
 /// one a queue that any worker takes from.

@@ -1,10 +1,9 @@
-//! Taking fresh tasks from where other workers, or threads outside, put them.
+//! Taking fresh tasks from other workers, where this one has none.
 
-use crossbeam_deque::Steal;
+use crossbeam_deque::{Injector, Steal};
 
 use super::placement::clearly_more;
-use super::shared::Seat;
-use super::{Remote, Worker};
+use super::{Remote, Seat, Worker};
 use crate::task::TaskRef;
 
 /// How many rounds over all victims a searcher makes before it gives up.
@@ -14,20 +13,6 @@ const ROUNDS: usize = 4;
 const BATCH: usize = 32;
 
 impl Worker {
-    /// One task from the injector. The rest stay there, for whoever is free next.
-    pub(super) fn take_injected(&self) -> Option<TaskRef> {
-        if self.shared.injector.is_empty() {
-            return None;
-        }
-        loop {
-            match self.shared.injector.steal() {
-                Steal::Success(task) => return Some(task),
-                Steal::Empty => return None,
-                Steal::Retry => {}
-            }
-        }
-    }
-
     /// Searches the other workers' queues.
     pub(super) fn steal(&self) -> Option<TaskRef> {
         if !self.shared.has_several_workers() || !self.start_searching() {
@@ -51,12 +36,9 @@ impl Worker {
 
     fn steal_from(&self, victim: &Remote) -> Option<TaskRef> {
         if self.may_steal_from(victim) {
-            loop {
-                match victim.stealer.steal_batch_with_limit_and_pop(&self.deque, BATCH) {
-                    Steal::Success(task) => return Some(task),
-                    Steal::Empty => break,
-                    Steal::Retry => {}
-                }
+            let steal = || victim.stealer.steal_batch_with_limit_and_pop(&self.deque, BATCH);
+            if let Some(task) = until_decided(steal) {
+                return Some(task);
             }
         }
         if may_empty_inbox(victim) { victim.take_handed_over() } else { None }
@@ -66,7 +48,7 @@ impl Worker {
     /// the victim.
     fn may_steal_from(&self, victim: &Remote) -> bool {
         !victim.stealer.is_empty()
-            && (victim.is_stuck()
+            && (victim.progress.is_stuck()
                 || self.shared.config.migrating
                 || !clearly_more(self.remote.homes(), victim.homes()))
     }
@@ -81,8 +63,8 @@ impl Worker {
 
     fn start_searching(&self) -> bool {
         if !self.searching.get() {
-            let workers = self.shared.remotes().count();
-            self.searching.set(self.shared.idle.start_searching(workers));
+            let starters = self.shared.remotes().filter(|remote| remote.seat().takes_homes());
+            self.searching.set(self.shared.idle.start_searching(starters.count()));
         }
         self.searching.get()
     }
@@ -97,5 +79,21 @@ impl Worker {
 
 /// What was handed over to a worker is taken from it only where it is stuck, or has gone.
 fn may_empty_inbox(victim: &Remote) -> bool {
-    victim.is_stuck() || matches!(victim.seat(), Seat::Vacant | Seat::Retiring)
+    victim.progress.is_stuck() || matches!(victim.seat(), Seat::Vacant | Seat::Retiring)
+}
+
+/// Takes one task. A cheap look comes first: stealing from an empty injector costs a fence.
+pub(super) fn take_one(injector: &Injector<TaskRef>) -> Option<TaskRef> {
+    if injector.is_empty() { None } else { until_decided(|| injector.steal()) }
+}
+
+/// Steals until there was something or there was nothing: another thief may be in the way.
+pub(super) fn until_decided(mut steal: impl FnMut() -> Steal<TaskRef>) -> Option<TaskRef> {
+    loop {
+        match steal() {
+            Steal::Success(task) => return Some(task),
+            Steal::Empty => return None,
+            Steal::Retry => {}
+        }
+    }
 }

@@ -15,6 +15,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::io;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,8 +25,7 @@ use corosensei::CoroutineResult;
 use super::permits::PermitsInHand;
 use super::placement::Placement;
 use super::registry::Registry;
-use super::shared::{self, Seat};
-use super::{Phase, Remote, Shared};
+use super::{Phase, Remote, Seat, Shared, shared};
 use crate::io::Poller;
 use crate::stack::{StackCache, StackSize};
 use crate::task::{Claimed, Coroutine, Park, Suspend, TaskRef};
@@ -45,17 +45,6 @@ const FETCH_STACK: usize = 6;
 /// Task ids are reserved this many at a time.
 const IDS: u64 = 1024;
 
-/// What a worker is there for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Role {
-    /// Runs whatever there is.
-    Member,
-    /// The thread that called `Runtime::run`: runs that root task, and takes no other home.
-    Guest,
-    /// Added while all others were stuck: takes homes until they are not, and goes with its last.
-    Extra,
-}
-
 /// See the module's header.
 #[derive(Debug)]
 pub(crate) struct Worker {
@@ -63,12 +52,11 @@ pub(crate) struct Worker {
     pub(super) remote: Arc<Remote>,
     poller: Arc<Poller>,
     pub(super) deque: crossbeam_deque::Worker<TaskRef>,
-    role: Role,
     pub(super) ready: RefCell<VecDeque<TaskRef>>,
     pub(super) owned: RefCell<Registry>,
-    stacks: RefCell<StackCache>,
+    pub(super) stacks: RefCell<StackCache>,
     pub(super) permits: PermitsInHand,
-    placement: RefCell<Placement>,
+    pub(super) placement: RefCell<Placement>,
     /// The task that has the thread.
     current: Cell<Option<TaskRef>>,
     budget: Cell<u32>,
@@ -77,7 +65,7 @@ pub(crate) struct Worker {
     /// Tasks run since the worker last looked around.
     turn: Cell<u32>,
     /// How many kinds of fresh tasks it has yet to take one of; see `next_due`.
-    fresh_due: Cell<u8>,
+    pub(super) fresh_due: Cell<u8>,
     /// Ids in hand: the next, and the end.
     ids: Cell<(u64, u64)>,
     pub(super) searching: Cell<bool>,
@@ -92,18 +80,13 @@ pub(crate) struct Worker {
 
 impl Worker {
     /// Takes a seat in `shared`. The caller runs the loop on this thread.
-    pub(crate) fn new(shared: &Arc<Shared>, role: Role) -> std::io::Result<Self> {
-        let (remote, poller, deque) = shared.sit_down(match role {
-            Role::Member => Seat::Member,
-            Role::Guest => Seat::Guest,
-            Role::Extra => Seat::Extra,
-        })?;
+    pub(crate) fn new(shared: &Arc<Shared>, seat: Seat) -> io::Result<Self> {
+        let (remote, poller, deque) = shared.sit_down(seat)?;
         Ok(Self {
             shared: shared.clone(),
             remote,
             poller,
             deque,
-            role,
             ready: RefCell::default(),
             owned: RefCell::default(),
             stacks: RefCell::new(StackCache::new()),
@@ -126,7 +109,7 @@ impl Worker {
     /// Runs tasks until `done`.
     pub(crate) fn run(&self, done: impl Fn(&Self) -> bool) {
         while !done(self) {
-            if self.turn.get() >= TURN || self.remote.is_urged() {
+            if self.turn.get() >= TURN || self.remote.progress.is_urged() {
                 self.look_around();
             }
             let due = if self.fresh_due.get() > 0 { self.next_due() } else { None };
@@ -166,45 +149,7 @@ impl Worker {
             self.give_up_fresh();
             return None;
         }
-        self.next_fresh().or_else(|| self.steal_injected()).or_else(|| self.steal())
-    }
-
-    /// A fresh (or migrating) task of its own, or one that was handed over.
-    fn next_fresh(&self) -> Option<TaskRef> {
-        self.next_own().or_else(|| self.remote.take_handed_over())
-    }
-
-    fn next_own(&self) -> Option<TaskRef> {
-        while let Some(task) = self.deque.pop() {
-            if let Some(task) = self.keep_or_hand_over(task) {
-                return Some(task);
-            }
-        }
-        None
-    }
-
-    fn steal_injected(&self) -> Option<TaskRef> {
-        while let Some(task) = self.take_injected() {
-            if let Some(task) = self.keep_or_hand_over(task) {
-                return Some(task);
-            }
-        }
-        None
-    }
-
-    /// A task that would make its home here makes it where homes are scarce instead.
-    pub(super) fn keep_or_hand_over(&self, task: TaskRef) -> Option<TaskRef> {
-        if !self.shared.has_several_workers() || task.may_migrate() {
-            return Some(task);
-        }
-        let (me, homes) = (self.remote.index(), self.remote.homes());
-        match self.placement.borrow_mut().hand_over(&self.shared, me, homes) {
-            None => Some(task),
-            Some(index) => {
-                self.shared.remote(index).hand_over(task);
-                None
-            }
-        }
+        self.next_fresh().or_else(|| self.steal())
     }
 
     /// Once a turn: everything that must not wait for the ready queue to run dry.
@@ -218,25 +163,6 @@ impl Worker {
         self.fresh_due.set(3);
     }
 
-    /// One fresh task of each kind after the worker has looked around. Taken one by one, each when it
-    /// is to run: in the ready queue it would be out of the others' reach behind a task that hogs.
-    #[cold]
-    fn next_due(&self) -> Option<TaskRef> {
-        while self.fresh_due.get() > 0 {
-            let due = self.fresh_due.get() - 1;
-            self.fresh_due.set(due);
-            let task = match due {
-                2 => self.remote.take_handed_over(),
-                1 => self.next_own(),
-                _ => self.steal_injected(),
-            };
-            if task.is_some() {
-                return task;
-            }
-        }
-        None
-    }
-
     pub(super) fn take_mail(&self) {
         if !self.remote.mailbox().is_empty() {
             self.ready.borrow_mut().extend(self.remote.take_mail());
@@ -247,7 +173,7 @@ impl Worker {
     pub(super) fn poll(&self, timeout: Option<Duration>) {
         super::fork::refuse_in_child(self.shared.forks);
         self.placement.borrow_mut().invalidate();
-        self.remote.note_look();
+        self.remote.progress.note_look();
         // Without a source there is nothing to be found, only to be waited for.
         if timeout != Some(Duration::ZERO) || self.poller.has_sources() {
             let mut events = self.remote.events.lock();
@@ -280,12 +206,12 @@ impl Worker {
             task.home.set(Arc::as_ptr(&self.remote));
         }
         self.budget.set(BUDGET);
-        self.remote.note_running(task);
+        self.remote.progress.note_running(task);
         self.current.set(Some(task));
         let outcome = coroutine.resume(());
         assert!(!std::thread::panicking(), "a task left a panic on its thread's count");
         self.current.set(None);
-        self.remote.note_idle();
+        self.remote.progress.note_suspended();
         match outcome {
             CoroutineResult::Yield(Suspend::Yield) => self.make_ready(task),
             // Once it is parked it may run elsewhere: not touched after that.
@@ -347,7 +273,7 @@ impl Worker {
             self.owned.borrow_mut().remove(task);
             self.remote.drop_home();
         }
-        self.remote.note_finishing(task);
+        self.remote.progress.note_finishing(task);
         let is_root = self.root.get() == Some(task);
         if let Some(wakeup) = task.finish() {
             wakeup.deliver();
@@ -359,19 +285,6 @@ impl Worker {
         self.permits.give(&self.shared.permits);
         if self.stopping.get() {
             self.give_permits_back();
-        }
-    }
-
-    /// A stack was put back: somebody who waits for one gets it.
-    #[cold]
-    fn feed(&self) {
-        let Some(task) = self.shared.take_starved() else { return };
-        if self.takes_fresh() {
-            // The stack is this worker's: so is the task.
-            self.ready.borrow_mut().push_back(task);
-        } else {
-            self.stacks.borrow_mut().flush();
-            self.shared.submit_from_outside(task);
         }
     }
 
@@ -412,25 +325,8 @@ impl Worker {
         }
     }
 
-    /// See [`super::submit`].
-    pub(super) fn submit(&self, task: TaskRef) {
-        if self.takes_fresh() {
-            self.deque.push(task);
-            self.announce();
-        } else {
-            self.shared.submit_from_outside(task);
-        }
-    }
-
-    /// Tells an idle worker that there is something in this one's deque.
-    fn announce(&self) {
-        if self.shared.has_several_workers() {
-            self.shared.wake_one();
-        }
-    }
-
     /// Makes sure that the next task of this size that starts here finds a stack.
-    pub(crate) fn reserve_stack(&self, size: StackSize) -> std::io::Result<()> {
+    pub(crate) fn reserve_stack(&self, size: StackSize) -> io::Result<()> {
         let mut stacks = self.stacks.borrow_mut();
         // What is put back last is taken first.
         let stack = stacks.take(size)?;
@@ -450,10 +346,6 @@ impl Worker {
 
     pub(crate) fn is_of(&self, shared: &Shared) -> bool {
         std::ptr::eq(Arc::as_ptr(&self.shared), shared)
-    }
-
-    pub(crate) fn role(&self) -> Role {
-        self.role
     }
 
     /// Until when the loop may sleep at most.
@@ -516,7 +408,7 @@ impl Worker {
     /// Gives memory back before sleeping: the ready queue's, which is empty, after a burst, and idle
     /// stacks when asked to.
     pub(super) fn shrink(&self) {
-        if self.remote.take_tidy() {
+        if self.remote.progress.take_tidy() {
             self.stacks.borrow_mut().flush();
         }
         let mut ready = self.ready.borrow_mut();
@@ -527,18 +419,5 @@ impl Worker {
 
     pub(super) fn has_ready(&self) -> bool {
         !self.ready.borrow().is_empty()
-    }
-
-    /// Whether it starts fresh tasks: a guest does not, nor an extra worker that is to go.
-    pub(super) fn takes_fresh(&self) -> bool {
-        self.role == Role::Member || self.remote.seat() == Seat::Extra
-    }
-
-    /// Leaves the fresh tasks that it still has to the others.
-    fn give_up_fresh(&self) {
-        let handed_over = std::iter::from_fn(|| self.remote.take_handed_over());
-        std::iter::from_fn(|| self.deque.pop())
-            .chain(handed_over)
-            .for_each(|task| self.shared.submit_from_outside(task));
     }
 }

@@ -4,16 +4,15 @@
 //! the panic hook's message; its `join` returns [`Cancelled`]. Shutdown ends tasks this way, through
 //! the ordinary scheduler, so that destructors may wait.
 //!
-//! Nothing is raised while the task unwinds already, inside [`shield`] and [`no_park`](super::no_park),
+//! Nothing is raised while the task unwinds already, inside [`shield`](super::shield) and [`no_park`](super::no_park),
 //! and under `panic = "abort"`. A task that swallowed the payload is told again at its next parking
 //! point; from the second time on it first yields, so that a loop around `catch_unwind` cannot keep
 //! its worker.
 
 use std::panic::resume_unwind;
 
-use super::{TaskRef, suspend};
-use crate::context;
-use crate::task::Suspend;
+use super::park::suspend;
+use super::{Suspend, TaskRef};
 
 /// What [`JoinHandle::join`](super::JoinHandle::join) returns, as the payload of its `Err`, for a
 /// task that was cancelled: its runtime stopped before it ended.
@@ -38,39 +37,6 @@ impl std::fmt::Display for Cancelled {
 }
 
 impl std::error::Error for Cancelled {}
-
-/// Runs `f` with cancellation held back: no parking point in it raises. A cancellation that came
-/// meanwhile is raised at the first parking point after it.
-///
-/// For code that must not be unwound half-way, and for calls into C that call back: unwinding
-/// through an `extern "C"` frame aborts the process. Shields nest. On a plain thread, which is never
-/// cancelled, it just calls `f`.
-///
-/// # Examples
-///
-/// ```
-/// # use sedge_runtime as sedge;
-/// use std::time::Duration;
-///
-/// sedge::run(|| {
-///     sedge::task::shield(|| sedge::time::sleep(Duration::from_millis(1)));
-/// });
-/// ```
-pub fn shield<R>(f: impl FnOnce() -> R) -> R {
-    struct Lower(TaskRef);
-
-    impl Drop for Lower {
-        fn drop(&mut self) {
-            self.0.shields.set(self.0.shields.get() - 1);
-        }
-    }
-
-    let _lower = context::current_task().map(|task| {
-        task.shields.set(task.shields.get().checked_add(1).expect("shields nest 65,535 deep"));
-        Lower(task)
-    });
-    f()
-}
 
 /// Raises a cancellation that has come, where it may be raised. `task` is the running one.
 #[inline]

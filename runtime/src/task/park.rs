@@ -1,0 +1,176 @@
+//! How the running task gives its worker up, and what brings it back.
+//!
+//! [`park_until`] is under every wait of the runtime; [`park`] is the user's, with a token of its own;
+//! [`yield_now`] gives the worker up without waiting for anything.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::cancel::raise_if_cancelled;
+use super::unwind::{hide_panics, restore_panics};
+use super::{Suspend, TaskRef};
+use crate::scheduler::Remote;
+use crate::timer::TimerKey;
+use crate::{context, wait};
+
+/// Waits until the task's token is there, and takes it: [`Task::unpark`] leaves it. As
+/// [`std::thread::park`]; a task is not woken for nothing.
+///
+/// # Blocking
+///
+/// Parks the task. On a plain thread it is [`std::thread::park`].
+///
+/// # Cancellation
+///
+/// A cancellation point. The token stays.
+///
+/// # Examples
+///
+/// See [`current`].
+pub fn park() {
+    park_deadline(None);
+}
+
+/// As [`park`], for `timeout` at most. Does not say which of the two ended it.
+///
+/// # Examples
+///
+/// ```
+/// # use sedge_runtime as sedge;
+/// use std::time::Duration;
+///
+/// sedge::run(|| sedge::task::park_timeout(Duration::from_millis(1)));
+/// ```
+pub fn park_timeout(timeout: Duration) {
+    park_deadline(Instant::now().checked_add(timeout));
+}
+
+fn park_deadline(deadline: Option<Instant>) {
+    wait::checkpoint();
+    let Some(task) = context::current_task() else { return park_thread(deadline) };
+    while !task.state.take_token() && deadline.is_none_or(|deadline| Instant::now() < deadline) {
+        if context::in_task() {
+            park_until(task, deadline);
+        } else {
+            // Inside `no_park` the thread has to wait for a token that is the task's; an unpark
+            // finds the task active and tells no thread. So it looks every millisecond.
+            let tick = Instant::now() + Duration::from_millis(1);
+            wait::park(Some(deadline.map_or(tick, |deadline| deadline.min(tick))));
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "there is no task here")]
+fn park_thread(deadline: Option<Instant>) {
+    match deadline {
+        None => std::thread::park(),
+        Some(deadline) => {
+            std::thread::park_timeout(deadline.saturating_duration_since(Instant::now()));
+        }
+    }
+}
+
+/// Lets other ready tasks run; goes to the end of the worker's queue. Wakes no other worker, unless
+/// the task migrates.
+///
+/// # Blocking
+///
+/// The task stays ready. On a plain thread it is [`std::thread::yield_now`].
+///
+/// # Cancellation
+///
+/// A cancellation point.
+///
+/// # Examples
+///
+/// ```
+/// # use sedge_runtime as sedge;
+/// sedge::run(|| {
+///     let other = sedge::spawn(|| 7);
+///     while !other.is_finished() {
+///         sedge::task::yield_now();
+///     }
+///     assert_eq!(other.join().unwrap(), 7);
+/// });
+/// ```
+#[inline]
+pub fn yield_now() {
+    match context::parkable_task() {
+        Some(task) => {
+            raise_if_cancelled(task);
+            suspend(task, Suspend::Yield);
+        }
+        #[expect(clippy::disallowed_methods, reason = "there is no task here")]
+        None => std::thread::yield_now(),
+    }
+}
+
+/// Gives the worker back.
+///
+/// In line, as is [`Worker::resume`](crate::scheduler::Worker): a switch leaves the processor's
+/// prediction of returns behind, so every frame that is returned from after one costs some 5 ns.
+#[inline(always)]
+pub(super) fn suspend(task: TaskRef, how: Suspend) {
+    let hidden = if std::thread::panicking() { hide_panics() } else { 0 };
+    task.suspend(how);
+    if hidden > 0 {
+        restore_panics(hidden);
+    }
+}
+
+/// Parks `task`, the running one, until a wake or `deadline`; may return for no reason.
+pub(crate) fn park_until(task: TaskRef, deadline: Option<Instant>) {
+    raise_if_cancelled(task);
+    if task.state.take_notified() {
+        return;
+    }
+    match deadline {
+        None => suspend(task, Suspend::Park),
+        Some(deadline) => {
+            let timer = Timer::add(task, deadline);
+            suspend(task, Suspend::Park);
+            drop(timer);
+        }
+    }
+    raise_if_cancelled(task);
+}
+
+/// A parked task's timer, taken away before the task goes on.
+struct Timer {
+    key: Option<TimerKey>,
+    /// Where it is, if the task may be elsewhere by then.
+    remote: Option<Arc<Remote>>,
+}
+
+impl Timer {
+    fn add(task: TaskRef, deadline: Instant) -> Self {
+        context::with_worker(|worker| {
+            let remote = worker.expect("a task runs on a worker").remote();
+            let key = remote.timers.add(deadline, task);
+            Self { key: Some(key), remote: task.migrating.then(|| remote.clone()) }
+        })
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        let Some(key) = self.key.take() else { return };
+        match &self.remote {
+            Some(remote) => remote.timers.cancel(key),
+            None => context::with_worker(|worker| {
+                worker.expect("a task runs on a worker").remote().timers.cancel(key);
+            }),
+        }
+    }
+}
+
+/// The rest of [`wait::checkpoint`]: the budget is spent, or `task` (the running one) is cancelled.
+#[cold]
+pub(crate) fn checkpoint_slow(task: TaskRef) {
+    raise_if_cancelled(task);
+    let spent =
+        context::with_worker(|worker| worker.is_some_and(|worker| worker.budget_is_spent()));
+    if spent && !std::thread::panicking() {
+        suspend(task, Suspend::Yield);
+    }
+}
