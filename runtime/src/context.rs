@@ -1,4 +1,4 @@
-//! What runs here: the one file with a thread-local.
+//! What runs here: the one file with thread-locals.
 //!
 //! A started task may be resumed on another thread (a migrating one), and LLVM assumes that the
 //! address of a thread-local does not change inside a function. So every accessor is out of line,
@@ -10,9 +10,7 @@ use std::cell::{Cell, OnceCell};
 use std::ptr;
 use std::sync::Arc;
 
-use crate::blocking::Pool;
-use crate::io::Poller;
-use crate::scheduler::Worker;
+use crate::scheduler::{Shared, Worker};
 use crate::stack::overflow::CurrentStack;
 use crate::task::TaskRef;
 use crate::wait::Parker;
@@ -20,6 +18,9 @@ use crate::wait::Parker;
 thread_local! {
     /// The worker whose loop this thread runs.
     static WORKER: Cell<*const Worker> = const { Cell::new(ptr::null()) };
+
+    /// For a thread of the blocking pool: for whom it works.
+    static LENDER: Cell<Option<Lender>> = const { Cell::new(None) };
 
     /// What blocks this thread, outside tasks.
     static PARKER: OnceCell<Arc<Parker>> = const { OnceCell::new() };
@@ -65,10 +66,20 @@ pub(crate) fn current_task() -> Option<TaskRef> {
     with_worker(|worker| worker.and_then(Worker::current))
 }
 
+/// Calls `f` with the running task and its worker, unless the task is inside `no_park` (or there is
+/// none): where a wait blocks the thread. `f` must not switch stacks.
+#[inline]
+pub(crate) fn with_parkable<R>(f: impl FnOnce(&Worker, TaskRef) -> R) -> Option<R> {
+    with_worker(|worker| {
+        let worker = worker.filter(|worker| worker.may_park())?;
+        worker.current().map(|task| f(worker, task))
+    })
+}
+
 /// The running task, unless it is inside `no_park`: who would park if the caller waited now.
 #[inline]
 pub(crate) fn parkable_task() -> Option<TaskRef> {
-    with_worker(|worker| worker.filter(|worker| worker.may_park()).and_then(Worker::current))
+    with_parkable(|_, task| task)
 }
 
 /// Whether a wait here parks a task (and does not block the thread).
@@ -83,12 +94,66 @@ pub(crate) fn spend_budget() -> Option<TaskRef> {
     with_worker(|worker| worker?.spend_budget())
 }
 
-/// The pool that the calling task's `blocking` uses; none where a wait blocks the thread.
-pub(crate) fn current_pool() -> Option<Arc<Pool>> {
-    with_worker(|worker| {
-        let worker = worker.filter(|worker| worker.may_park())?;
-        worker.current().map(|_| worker.shared().pool.clone())
+/// Calls `f` with this thread's worker and the runtime that the caller spawns into: the one that its
+/// task entered by `run`, or its worker's; on a thread of the pool, that of the task whose closure it
+/// runs. `f` must not switch stacks.
+#[inline]
+pub(crate) fn with_runtime<R>(f: impl FnOnce(Option<&Worker>, Option<&Shared>) -> R) -> R {
+    with_worker(|worker| match worker {
+        Some(worker) => f(Some(worker), Some(worker.spawns_into())),
+        // SAFETY: set by `work_for` for a task that waits, and with it its runtimes, until the guard
+        // is gone.
+        None => f(None, lender().and_then(|lender| unsafe { lender.spawns_into.as_ref() })),
     })
+}
+
+/// Whether the caller is a task of `shared`, or runs a closure for one on a thread of the pool.
+pub(crate) fn is_inside(shared: &Shared) -> bool {
+    with_worker(|worker| match worker {
+        Some(worker) => worker.is_of(shared),
+        None => lender().is_some_and(|lender| ptr::eq(lender.home, shared)),
+    })
+}
+
+/// Whose closure a thread of the pool runs. The task waits meanwhile, which keeps both runtimes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lender {
+    home: *const Shared,
+    spawns_into: *const Shared,
+}
+
+impl Lender {
+    /// The running task.
+    pub(crate) fn current() -> Option<Self> {
+        with_worker(|worker| {
+            let worker = worker?;
+            let home = Arc::as_ptr(worker.shared());
+            Some(Self { home, spawns_into: worker.spawns_into() })
+        })
+    }
+}
+
+/// Makes this thread work for `lender` while the guard lives.
+///
+/// # Safety
+///
+/// The lender waits until then.
+pub(crate) unsafe fn work_for(lender: Option<Lender>) -> impl Drop {
+    struct Stop(Option<Lender>);
+
+    impl Drop for Stop {
+        fn drop(&mut self) {
+            LENDER.set(self.0);
+        }
+    }
+
+    Stop(LENDER.replace(lender))
+}
+
+/// Out of line, as [`worker_ptr`] is.
+#[inline(never)]
+fn lender() -> Option<Lender> {
+    LENDER.try_with(Cell::get).ok().flatten()
 }
 
 /// What the overflow handler asks, in a signal handler: only reads.
@@ -96,15 +161,8 @@ pub(crate) fn current_stack() -> Option<CurrentStack> {
     current_task().map(TaskRef::current_stack)
 }
 
-/// The netpoller of the worker that runs the calling task; none where a wait blocks the thread.
-pub(crate) fn current_poller() -> Option<Arc<Poller>> {
-    with_worker(|worker| {
-        let worker = worker.filter(|worker| worker.may_park())?;
-        worker.current().map(|_| worker.poller().clone())
-    })
-}
-
-/// The calling thread's parker; out of line, as [`worker_ptr`] is. None on a thread that is being torn down and has lost it.
+/// The calling thread's parker; out of line, as [`worker_ptr`] is. None on a thread that is being torn
+/// down and has lost it.
 #[inline(never)]
 pub(crate) fn thread_parker() -> Option<Arc<Parker>> {
     PARKER.try_with(|parker| parker.get_or_init(Arc::default).clone()).ok()

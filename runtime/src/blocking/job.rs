@@ -29,6 +29,7 @@ use std::sync::Arc;
 use std::{fmt, process, thread};
 
 use super::done::Done;
+use crate::context::{self, Lender};
 use crate::wait;
 
 /// A piece of blocking work. Dropped without having run, it still finishes: see [`lend`].
@@ -96,6 +97,7 @@ impl fmt::Debug for Job {
 }
 
 struct Frame<F, T> {
+    lender: Option<Lender>,
     closure: UnsafeCell<Option<F>>,
     result: UnsafeCell<Option<thread::Result<T>>>,
 }
@@ -109,7 +111,11 @@ where
     F: FnOnce() -> T + Send,
     T: Send,
 {
-    let frame = Frame { closure: UnsafeCell::new(Some(f)), result: UnsafeCell::new(None) };
+    let frame = Frame {
+        lender: Lender::current(),
+        closure: UnsafeCell::new(Some(f)),
+        result: UnsafeCell::new(None),
+    };
     let done = Arc::new(Done::new());
     // From here to `disarm`, INVARIANT 1: `frame` is not moved, nor touched, and nothing leaves.
     let guard = AbortOnUnwind("a caller was unwound while a pool thread worked in its frame");
@@ -138,6 +144,8 @@ unsafe fn run_frame<F: FnOnce() -> T, T>(frame: *const ()) {
     let frame = unsafe { &*frame.cast::<Frame<F, T>>() };
     // SAFETY: no other use, as the caller promised; the reference ends with the statement.
     let f = unsafe { &mut *frame.closure.get() }.take().expect("a job runs once");
+    // SAFETY: who made the frame waits until this returns.
+    let _working = unsafe { context::work_for(frame.lender) };
     // A closure that panics has broken only what it captured, which went with it.
     let result = catch_unwind(AssertUnwindSafe(f));
     // SAFETY: as above.

@@ -16,6 +16,9 @@ mod stats;
 mod tests;
 
 use std::panic::Location;
+use std::sync::Arc;
+
+use lane::Lane;
 
 pub(crate) use pool::{Config, Pool};
 #[doc(hidden)]
@@ -32,6 +35,8 @@ use crate::{context, wait};
 /// The pool makes threads as they are needed, up to a limit (512 by default), and lets them go when
 /// they have been idle for 10 seconds. Beyond the limit calls queue up. Where the system refuses a
 /// thread, the call waits for one to be free, or, if there is none at all, is made on the worker.
+///
+/// Inside `f`, [`spawn`](crate::spawn()) spawns into the calling task's runtime.
 ///
 /// # Blocking
 ///
@@ -55,14 +60,15 @@ use crate::{context, wait};
 /// # Examples
 ///
 /// ```
-/// use sedge_runtime::blocking;
-///
-/// let mut numbers = vec![3, 1, 2];
-/// let smallest = blocking(|| {
-///     numbers.sort();
-///     numbers[0]
+/// # use sedge_runtime as sedge;
+/// sedge::run(|| {
+///     let mut numbers = vec![3, 1, 2];
+///     let smallest = sedge::blocking(|| {
+///         numbers.sort();
+///         numbers[0]
+///     });
+///     assert_eq!((smallest, numbers), (1, vec![1, 2, 3]));
 /// });
-/// assert_eq!((smallest, numbers), (1, vec![1, 2, 3]));
 /// ```
 #[track_caller]
 pub fn blocking<F, T>(f: F) -> T
@@ -70,13 +76,7 @@ where
     F: FnOnce() -> T + Send,
     T: Send,
 {
-    let caller = Location::caller();
-    wait::checkpoint();
-    match context::current_pool() {
-        // A job that comes back is dropped, which makes it run here.
-        Some(pool) => job::lend(caller, f, |job| drop(pool.general.submit(job))),
-        None => f(),
-    }
+    lend_to(|pool| &pool.general, f)
 }
 
 /// [`blocking`](fn@blocking) in the lane for files, which has 32 threads for each CPU. For the fs
@@ -88,10 +88,20 @@ where
     F: FnOnce() -> T + Send,
     T: Send,
 {
+    lend_to(|pool| &pool.files, f)
+}
+
+#[track_caller]
+fn lend_to<F, T>(lane: fn(&Pool) -> &Arc<Lane>, f: F) -> T
+where
+    F: FnOnce() -> T + Send,
+    T: Send,
+{
     let caller = Location::caller();
     wait::checkpoint();
-    match context::current_pool() {
-        Some(pool) => job::lend(caller, f, |job| drop(pool.files.submit(job))),
+    match context::with_parkable(|worker, _| lane(&worker.shared().pool).clone()) {
+        // A job that comes back is dropped, which makes it run here.
+        Some(lane) => job::lend(caller, f, |job| drop(lane.submit(job))),
         None => f(),
     }
 }

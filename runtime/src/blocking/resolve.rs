@@ -43,7 +43,8 @@ use crate::{context, wait};
 pub fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     let caller = Location::caller();
     wait::checkpoint();
-    let Some(pool) = context::current_pool() else { return look_up(host, port) };
+    let pool = context::with_parkable(|worker, _| worker.shared().pool.clone());
+    let Some(pool) = pool else { return look_up(host, port) };
     if wait::cancelled_in_unwind() {
         return Err(wait::cancelled_error());
     }
@@ -107,7 +108,8 @@ mod tests {
         // Holds up the lane until the end of the test.
         let gate = Arc::new(std::sync::Barrier::new(RESOLVE_THREADS + 1));
         let task = crate::run(|| {
-            let lane = &context::current_pool().expect("a task").resolve;
+            let pool = context::with_parkable(|worker, _| worker.shared().pool.clone());
+            let lane = &pool.expect("a task").resolve;
             for _ in 0..lane.stats().threads_max {
                 let gate = gate.clone();
                 let hold = move || {

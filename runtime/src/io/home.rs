@@ -12,7 +12,8 @@ pub(super) fn with_current<R>(f: impl FnOnce(Option<&Arc<Poller>>) -> R) -> R {
     if let Some(poller) = pretend::current() {
         return f(Some(&poller));
     }
-    f(crate::context::current_poller().as_ref())
+    let poller = crate::context::with_parkable(|worker, _| worker.poller().clone());
+    f(poller.as_ref())
 }
 
 /// The same; where there is none, with one of the default runtime's, which starts now if it has not.

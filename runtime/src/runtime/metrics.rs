@@ -3,7 +3,6 @@
 use crate::blocking::PoolStats;
 use crate::context;
 use crate::scheduler::Shared;
-use crate::task::spawns_into;
 
 /// What a runtime is doing, at about one instant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,5 +37,5 @@ impl Metrics {
 /// assert_eq!(metrics.homes.iter().sum::<usize>(), 1, "the root task");
 /// ```
 pub fn metrics() -> Option<Metrics> {
-    context::with_worker(|worker| spawns_into(worker).map(Metrics::of))
+    context::with_runtime(|_, shared| shared.map(Metrics::of))
 }

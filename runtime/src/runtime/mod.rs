@@ -30,7 +30,7 @@ use std::time::Duration;
 use crate::context;
 use crate::scheduler::{Seat, Shared, Worker};
 use crate::stack::StackSize;
-use crate::task::{JoinHandle, spawn_root, spawns_into};
+use crate::task::{self, JoinHandle, spawn_root};
 
 pub use builder::Builder;
 pub(crate) use default::default;
@@ -89,8 +89,7 @@ where
 /// assert_eq!(workers.unwrap().unwrap(), 2);
 /// ```
 pub fn workers() -> io::Result<usize> {
-    let here =
-        context::with_worker(|worker| spawns_into(worker).map(|shared| shared.config.workers));
+    let here = context::with_runtime(|_, shared| shared.map(|shared| shared.config.workers));
     here.map_or_else(builder::default_workers, Ok)
 }
 
@@ -139,8 +138,7 @@ impl Runtime {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        // SAFETY: `Send` and `'static` by the signature.
-        let spawned = unsafe { crate::task::Builder::new().spawn_from_outside(&self.shared, f) };
+        let spawned = task::Builder::new().spawn_into(&self.shared, f);
         spawned.unwrap_or_else(|error| panic!("failed to spawn a task: {error}"))
     }
 
@@ -216,8 +214,7 @@ impl Runtime {
     }
 
     fn stop(&self, timeout: Option<Duration>) -> usize {
-        let own =
-            context::with_worker(|worker| worker.is_some_and(|worker| worker.is_of(&self.shared)));
+        let own = context::is_inside(&self.shared);
         assert!(
             !own || std::thread::panicking(),
             "a Runtime was dropped in one of its own tasks, which would wait for its own end: \

@@ -11,6 +11,7 @@
 //! closer waits for that permit or the spawner is turned away.
 
 use std::cell::Cell;
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A runtime's permits. See the module's header.
@@ -34,8 +35,13 @@ impl Permits {
         Self { available: AtomicUsize::new(max), max, batch }
     }
 
-    pub(crate) fn max(&self) -> usize {
-        self.max
+    /// The error where there is none to take.
+    pub(crate) fn exhausted(&self) -> io::Error {
+        let max = self.max;
+        let text = format!(
+            "the runtime has {max} live tasks, as many as it may have: raise runtime::Builder::tasks_max"
+        );
+        io::Error::new(io::ErrorKind::QuotaExceeded, text)
     }
 
     /// Takes one, from a thread that keeps none.

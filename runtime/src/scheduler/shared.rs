@@ -199,8 +199,19 @@ impl Shared {
         self.next_id.fetch_add(count, Ordering::Relaxed)
     }
 
-    pub(crate) fn next_id(&self) -> NonZeroU64 {
-        NonZeroU64::new(self.reserve_ids(1)).expect("ids start at one")
+    /// Takes a permit for a task that a thread outside spawns, and gives it its id.
+    pub(crate) fn admit_from_outside(&self) -> io::Result<NonZeroU64> {
+        if !self.permits.take() {
+            return Err(self.permits.exhausted());
+        }
+        // After the permit: see `permits.rs`.
+        if self.phase() != Phase::Running {
+            if self.permits.give(1) {
+                self.wake_all();
+            }
+            return Err(io::Error::other("the runtime is stopping: it takes no more tasks"));
+        }
+        Ok(NonZeroU64::new(self.reserve_ids(1)).expect("ids start at one"))
     }
 
     /// Keeps a fresh task for which there is no stack until one is given back.

@@ -11,12 +11,13 @@
 //!
 //! Everything in [`Worker`] belongs to its thread. Tasks reach it through [`crate::context`], between
 //! two switches, so no borrow of a cell here ever lives across one.
-#![expect(unsafe_code, reason = "switches to the stacks of tasks")]
+#![expect(unsafe_code, reason = "switches to the stacks of tasks, and follows where they spawn")]
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
 use std::num::NonZeroU64;
+use std::ptr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -318,7 +319,7 @@ impl Worker {
             shared::schedule_from_outside(unsafe { Claimed::new(task) });
         } else if task.may_migrate() {
             self.submit(task);
-        } else if std::ptr::eq(home, Arc::as_ptr(&self.remote)) {
+        } else if ptr::eq(home, Arc::as_ptr(&self.remote)) {
             self.ready.borrow_mut().push_back(task);
         } else {
             home.post(task);
@@ -345,7 +346,7 @@ impl Worker {
     }
 
     pub(crate) fn is_of(&self, shared: &Shared) -> bool {
-        std::ptr::eq(Arc::as_ptr(&self.shared), shared)
+        ptr::eq(Arc::as_ptr(&self.shared), shared)
     }
 
     /// Until when the loop may sleep at most.
@@ -378,8 +379,13 @@ impl Worker {
         &self.no_park
     }
 
-    pub(crate) fn take_permit(&self) -> bool {
-        self.permits.take(&self.shared.permits)
+    /// Takes a permit for a task that the running one spawns here, and gives it its id.
+    pub(crate) fn admit(&self) -> io::Result<NonZeroU64> {
+        if self.permits.take(&self.shared.permits) {
+            Ok(self.next_id())
+        } else {
+            Err(self.shared.permits.exhausted())
+        }
     }
 
     pub(crate) fn next_id(&self) -> NonZeroU64 {
@@ -390,6 +396,14 @@ impl Worker {
         }
         self.ids.set((next + 1, end));
         NonZeroU64::new(next).expect("ids start at one")
+    }
+
+    /// The runtime that the running task spawns into: the one that it entered by `run`, or this.
+    #[inline]
+    pub(crate) fn spawns_into(&self) -> &Shared {
+        let entered = self.current.get().map_or(ptr::null(), |task| task.runtime.get());
+        // SAFETY: `run` in a task keeps the runtime that it entered until it has put the field back.
+        unsafe { entered.as_ref() }.unwrap_or(&self.shared)
     }
 
     /// See [`crate::context::spend_budget`].

@@ -3,12 +3,12 @@
 
 use std::io;
 
+use super::TaskRef;
 use super::header::Attributes;
 use super::join::JoinHandle;
-use super::{TaskRef, context};
-use crate::runtime;
-use crate::scheduler::{self, Phase, Shared, Worker};
+use crate::scheduler::{self, Shared, Worker};
 use crate::stack::StackSize;
+use crate::{context, runtime};
 
 /// Spawns a task. It runs on any worker of the caller's runtime; on a plain thread, of the default
 /// runtime, which starts now if it has not. As [`std::thread::spawn`].
@@ -112,75 +112,32 @@ impl Builder {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        // SAFETY: `'static` and `Send`.
-        context::with_worker(|worker| unsafe {
-            match (spawns_into(worker), worker) {
-                (Some(shared), Some(worker)) if worker.is_of(shared) => {
-                    self.spawn_from_worker(worker, f)
-                }
-                (Some(shared), _) => self.spawn_from_outside(shared, f),
-                (None, _) => self.spawn_from_outside(runtime::default()?, f),
-            }
-        })
+        let admitted = context::with_runtime(|worker, shared| match shared {
+            Some(shared) => self.admit(worker, shared),
+            None => self.admit(None, runtime::default()?),
+        })?;
+        // SAFETY: `'static` and `Send`; the caller is in the runtime, or it is the default one, which
+        // never ends.
+        Ok(unsafe { admitted.spawn(f) })
     }
 
-    /// # Safety
+    /// Spawns the task into `shared`, from anywhere.
     ///
-    /// `f` and its result are `Send` and `'static`.
-    unsafe fn spawn_from_worker<F, T>(self, worker: &Worker, f: F) -> io::Result<JoinHandle<T>>
-    where
-        F: FnOnce() -> T,
-    {
-        let shared = worker.shared();
-        let attributes = self.attributes(shared, || worker.next_id())?;
-        if !worker.take_permit() {
-            return Err(limit_error(shared));
-        }
-        // SAFETY: the caller's word; `create` gives the handle its reference.
-        unsafe {
-            let task = TaskRef::create(attributes, f);
-            let handle = JoinHandle::new(task);
-            scheduler::submit(shared, task);
-            Ok(handle)
-        }
-    }
-
-    /// # Safety
+    /// # Errors
     ///
-    /// As `spawn_from_worker`.
-    pub(crate) unsafe fn spawn_from_outside<F, T>(
-        self,
-        shared: &Shared,
-        f: F,
-    ) -> io::Result<JoinHandle<T>>
+    /// As [`spawn`](Self::spawn).
+    pub(crate) fn spawn_into<F, T>(self, shared: &Shared, f: F) -> io::Result<JoinHandle<T>>
     where
-        F: FnOnce() -> T,
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
     {
-        let attributes = self.attributes(shared, || shared.next_id())?;
-        if !shared.permits.take() {
-            return Err(limit_error(shared));
-        }
-        // After the permit: see `permits.rs`.
-        if shared.phase() != Phase::Running {
-            if shared.permits.give(1) {
-                shared.wake_all();
-            }
-            return Err(io::Error::other("the runtime is stopping: it takes no more tasks"));
-        }
-        // SAFETY: as in `spawn_from_worker`.
-        unsafe {
-            let task = TaskRef::create(attributes, f);
-            let handle = JoinHandle::new(task);
-            scheduler::submit(shared, task);
-            Ok(handle)
-        }
+        let admitted = context::with_worker(|worker| self.admit(worker, shared))?;
+        // SAFETY: `'static` and `Send`; the caller keeps `shared`.
+        Ok(unsafe { admitted.spawn(f) })
     }
 
-    fn attributes(
-        self,
-        shared: &Shared,
-        id: impl FnOnce() -> std::num::NonZeroU64,
-    ) -> io::Result<Attributes> {
+    /// Takes what the task needs from `shared`; `worker` is the caller's, if it has one.
+    fn admit(self, worker: Option<&Worker>, shared: &Shared) -> io::Result<Admitted> {
         if shared.is_starving() {
             return Err(shared.starving_error());
         }
@@ -188,25 +145,39 @@ impl Builder {
             Some(bytes) => StackSize::new(bytes)?,
             None => shared.config.stack_size,
         };
+        let id = match worker.filter(|worker| worker.is_of(shared)) {
+            Some(worker) => worker.admit()?,
+            None => shared.admit_from_outside()?,
+        };
         let migrating = self.migrating || shared.config.migrating;
-        Ok(Attributes { id: id(), name: self.name, stack_size, migrating })
+        let attributes = Attributes { id, name: self.name, stack_size, migrating };
+        Ok(Admitted { shared, attributes })
     }
 }
 
-fn limit_error(shared: &Shared) -> io::Error {
-    let text = format!(
-        "the runtime has {} live tasks, as many as it may have: raise runtime::Builder::tasks_max",
-        shared.permits.max(),
-    );
-    io::Error::new(io::ErrorKind::QuotaExceeded, text)
+/// A task that has its permit and is yet to be made. Apart from `admit`, which looks at the worker:
+/// a closure that is refused is dropped where that may wait.
+struct Admitted {
+    shared: *const Shared,
+    attributes: Attributes,
 }
 
-/// The runtime that the caller spawns into: the one that its task entered by `run`, or its worker's.
-pub(crate) fn spawns_into(worker: Option<&Worker>) -> Option<&Shared> {
-    let worker = worker?;
-    let entered = worker.current().map_or(std::ptr::null(), |task| task.runtime.get());
-    // SAFETY: `run` in a task keeps the runtime that it entered until it has put the field back.
-    Some(unsafe { entered.as_ref() }.unwrap_or(worker.shared()))
+impl Admitted {
+    /// # Safety
+    ///
+    /// `f` and its result are `Send` and `'static`, and the runtime lives.
+    unsafe fn spawn<F, T>(self, f: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T,
+    {
+        // SAFETY: the caller's word; `create` gives the handle its reference.
+        unsafe {
+            let task = TaskRef::create(self.attributes, f);
+            let handle = JoinHandle::new(task);
+            scheduler::submit(&*self.shared, task);
+            handle
+        }
+    }
 }
 
 /// Makes the root task on `worker`, to be run by this thread's loop.

@@ -40,12 +40,12 @@ pub use hold::{no_park, shield, stay_home};
 pub use join::JoinHandle;
 pub use park::{park, park_timeout, yield_now};
 
-pub(crate) use builder::{spawn_root, spawns_into};
+pub(crate) use builder::spawn_root;
 pub(crate) use header::{Claimed, Coroutine, Header, Suspend, TaskRef};
 pub(crate) use hook::install as install_panic_hook;
 pub(crate) use park::{checkpoint_slow, park_until};
 pub(crate) use state::Park;
-pub(crate) use unwind::{hide_panics, restore_panics};
+pub(crate) use unwind::{Minter, hide_panics, restore_panics};
 
 use handle::Counted;
 

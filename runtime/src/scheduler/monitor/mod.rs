@@ -5,14 +5,15 @@
 //! timers, lets thieves take the fresh tasks in its inbox, and where all workers are stuck while
 //! fresh tasks wait it adds an extra worker. A task that keeps its worker for a second is named.
 //!
-//! Between looks the monitor also gives idle stacks back, and tries again for tasks that found none.
+//! Between looks the monitor also gives idle stacks back, tries again for tasks that found none, and
+//! makes and unmakes the unwind tokens of [`Minter`], which takes another thread than a worker's.
 //!
 //! `look` is what it does at each tick; here is when.
 //!
 //! # Sleep and memory ordering
 //!
-//! After a second in which no task ran it sleeps until a worker wakes up: an idle process makes no
-//! wake-ups at all. It sets `asleep`, fences, and looks whether every worker sleeps; a worker leaves
+//! After a second in which no task ran it sleeps until a worker wakes up, or once or twice until idle
+//! memory is due: an idle process makes no wake-ups at all. It sets `asleep`, fences, and looks whether every worker sleeps; a worker leaves
 //! its sleep (the mark in its mailbox is cleared, by itself or by its waker), fences, and looks at
 //! `asleep`. Both fences are `SeqCst`: one of the two sees the other.
 //!
@@ -20,15 +21,17 @@
 
 mod look;
 
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use self::look::Lookout;
-use super::{Seat, Shared};
+use super::{Remote, Seat, Shared};
 use crate::stack;
+use crate::task::Minter;
 
 const TICK: Duration = Duration::from_millis(10);
 
@@ -51,6 +54,7 @@ pub(crate) struct Monitor {
 struct Wish {
     wake: bool,
     stop: bool,
+    mint: bool,
 }
 
 impl Monitor {
@@ -88,18 +92,26 @@ impl Monitor {
         self.condvar.notify_one();
     }
 
-    /// Waits for `timeout`, or until woken. False once it is to stop.
-    fn wait(&self, timeout: Option<Duration>) -> bool {
+    /// A worker lacks unwind tokens, or there are too many: see [`Minter`].
+    #[cold]
+    pub(crate) fn ask_to_mint(&self) {
+        self.state.lock().mint = true;
+        self.condvar.notify_one();
+    }
+
+    /// Waits until `until`, or with `may_wake` until woken, and sees to the unwind tokens meanwhile.
+    /// False once it is to stop.
+    fn wait(&self, until: Option<Instant>, may_wake: bool, minter: &mut Minter) -> bool {
         let mut wish = self.state.lock();
-        let deadline = timeout.map(|timeout| Instant::now() + timeout);
-        while !(wish.stop || wish.wake && timeout.is_none()) {
-            match deadline {
+        let mut in_time = true;
+        while in_time && !wish.stop && !(may_wake && wish.wake) {
+            if mem::take(&mut wish.mint) {
+                MutexGuard::unlocked(&mut wish, || minter.settle());
+                continue;
+            }
+            match until {
                 None => self.condvar.wait(&mut wish),
-                Some(deadline) => {
-                    if self.condvar.wait_until(&mut wish, deadline).timed_out() {
-                        break;
-                    }
-                }
+                Some(until) => in_time = !self.condvar.wait_until(&mut wish, until).timed_out(),
             }
         }
         wish.wake = false;
@@ -109,45 +121,81 @@ impl Monitor {
 
 /// The monitor thread's loop.
 pub(crate) fn run(shared: &Arc<Shared>) {
-    let mut lookout = Lookout::default();
-    let mut last_work = Instant::now();
-    let mut next_trim = last_work;
-    let mut tidied = false;
-    while shared.monitor.wait(Some(TICK)) {
+    let mut rounds = Rounds::new();
+    while rounds.wait(shared) {
+        rounds.look(shared);
+    }
+}
+
+/// What the monitor goes by.
+struct Rounds {
+    lookout: Lookout,
+    minter: Minter,
+    /// When it last saw that a task had run.
+    last_work: Instant,
+    /// When idle memory is due; none while there is nothing to give back.
+    next_trim: Option<Instant>,
+    /// Whether the workers were asked for their stacks since the last work.
+    tidied: bool,
+}
+
+impl Rounds {
+    fn new() -> Self {
         let now = Instant::now();
-        if lookout.look(shared, now) {
-            last_work = now;
-            tidied = false;
+        Self {
+            lookout: Lookout::default(),
+            minter: Minter::default(),
+            last_work: now,
+            next_trim: Some(now),
+            tidied: false,
         }
-        let idle = now - last_work >= RESTLESS;
-        if idle && !tidied {
+    }
+
+    fn is_idle(&self, now: Instant) -> bool {
+        now - self.last_work >= RESTLESS
+    }
+
+    /// Waits for the next look: a tick, or where nothing goes on until memory is due or a worker is
+    /// awake. False once the monitor is to stop.
+    fn wait(&mut self, shared: &Shared) -> bool {
+        let monitor = &shared.monitor;
+        let now = Instant::now();
+        if !self.is_idle(now) || shared.is_starving() {
+            return monitor.wait(Some(now + TICK), false, &mut self.minter);
+        }
+        monitor.asleep.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        let sleeps =
+            |remote: &Arc<Remote>| remote.mailbox().owner_sleeps() || remote.seat() == Seat::Vacant;
+        let go_on = if shared.remotes().all(sleeps) {
+            monitor.wait(self.next_trim, true, &mut self.minter)
+        } else {
+            monitor.wait(Some(now + TICK), false, &mut self.minter)
+        };
+        monitor.asleep.store(false, Ordering::Relaxed);
+        go_on
+    }
+
+    fn look(&mut self, shared: &Arc<Shared>) {
+        let now = Instant::now();
+        if self.lookout.look(shared, now) {
+            self.last_work = now;
+            self.tidied = false;
+            self.next_trim = self.next_trim.or(Some(now + RESTLESS));
+        }
+        let idle = self.is_idle(now);
+        if idle && !self.tidied {
             shared.remotes().for_each(|remote| {
                 remote.progress.ask_to_tidy();
                 remote.wake();
             });
-            tidied = true;
-            next_trim = now;
+            self.tidied = true;
+            // Once they have done it.
+            self.next_trim = Some(now + TICK);
         }
-        if now < next_trim {
-            continue;
-        }
-        match stack::trim_for(TRIM_BUDGET) {
-            Some(wait) => next_trim = now + wait,
-            None if idle && !sleep(shared) => return,
-            None => next_trim = now + RESTLESS,
+        if self.next_trim.is_some_and(|due| due <= now) {
+            let wait = stack::trim_for(TRIM_BUDGET).or((!idle).then_some(RESTLESS));
+            self.next_trim = wait.map(|wait| now + wait);
         }
     }
-}
-
-/// Sleeps until a worker is awake. False once it is to stop.
-fn sleep(shared: &Shared) -> bool {
-    let monitor = &shared.monitor;
-    monitor.asleep.store(true, Ordering::Relaxed);
-    fence(Ordering::SeqCst);
-    let all_sleep = shared
-        .remotes()
-        .all(|remote| remote.mailbox().owner_sleeps() || remote.seat() == Seat::Vacant);
-    let go_on = !all_sleep || shared.is_starving() || monitor.wait(None);
-    monitor.asleep.store(false, Ordering::Relaxed);
-    go_on
 }
