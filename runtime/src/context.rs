@@ -4,11 +4,14 @@
 //! address of a thread-local does not change inside a function. So every accessor is out of line,
 //! reads afresh, and gives no reference to the thread-local itself. What it gives is a reference to
 //! the worker: good until the next switch, after which it is asked for again.
-#![expect(unsafe_code, reason = "a pointer to the worker whose loop runs below on this thread")]
+#![expect(
+    unsafe_code,
+    reason = "pointers to the worker whose loop runs on this thread, or to whom it works for"
+)]
 
 use std::cell::{Cell, OnceCell};
-use std::ptr;
 use std::sync::Arc;
+use std::{ptr, thread};
 
 use crate::scheduler::{Shared, Worker};
 use crate::stack::overflow::CurrentStack;
@@ -21,6 +24,9 @@ thread_local! {
 
     /// For a thread of the blocking pool: for whom it works.
     static LENDER: Cell<Option<Lender>> = const { Cell::new(None) };
+
+    /// Touched on a thread that is not to end.
+    static KEPT: Kept = const { Kept };
 
     /// What blocks this thread, outside tasks.
     static PARKER: OnceCell<Arc<Parker>> = const { OnceCell::new() };
@@ -166,4 +172,33 @@ pub(crate) fn current_stack() -> Option<CurrentStack> {
 #[inline(never)]
 pub(crate) fn thread_parker() -> Option<Arc<Parker>> {
     PARKER.try_with(|parker| parker.get_or_init(Arc::default).clone()).ok()
+}
+
+/// Keeps the calling thread from ending: where it would, it blocks for ever before it destroys its
+/// thread-locals. They are destroyed last come, first served, so those that were there before this
+/// call stay. The main thread is let go, as the process ends with it.
+#[inline(never)]
+pub(crate) fn keep_thread() {
+    if !is_main_thread() {
+        // A thread that is in teardown already has lost what was to be kept.
+        let _ = KEPT.try_with(|_| ());
+    }
+}
+
+/// See [`keep_thread`].
+struct Kept;
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        loop {
+            #[expect(clippy::disallowed_methods, reason = "this thread runs nothing any more")]
+            thread::park();
+        }
+    }
+}
+
+/// Whether this is the thread that the process began with.
+fn is_main_thread() -> bool {
+    // SAFETY: both only return a number.
+    unsafe { libc::gettid() == libc::getpid() }
 }

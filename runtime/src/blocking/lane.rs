@@ -232,7 +232,7 @@ impl Lane {
                 }
             }
         }
-        let unfinished = state.queue.len() + state.busy();
+        let unfinished = state.unfinished();
         let leavers = std::mem::take(&mut state.leavers);
         drop(state);
         for thread in leavers {
@@ -240,6 +240,11 @@ impl Lane {
             let _ = thread.join();
         }
         unfinished
+    }
+
+    /// Whether any job is queued or running.
+    pub(super) fn is_at_work(&self) -> bool {
+        self.state.lock().unfinished() > 0
     }
 
     pub(super) fn stats(&self) -> LaneStats {
@@ -300,6 +305,11 @@ impl State {
         self.progress = Instant::now();
         seat.busy_with = Some(job.caller());
         Some(job)
+    }
+
+    /// Jobs that are queued or running.
+    fn unfinished(&self) -> usize {
+        self.queue.len() + self.busy()
     }
 
     fn busy(&self) -> usize {

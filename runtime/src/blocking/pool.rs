@@ -81,6 +81,11 @@ impl Pool {
         unfinished
     }
 
+    /// Whether any job that borrows from its caller is queued or running.
+    pub(crate) fn is_at_work(&self) -> bool {
+        [&self.general, &self.files].into_iter().any(|lane| lane.is_at_work())
+    }
+
     pub(crate) fn stats(&self) -> PoolStats {
         PoolStats {
             general: self.general.stats(),

@@ -5,9 +5,10 @@ use std::num::NonZeroUsize;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
-use std::{env, io, thread as std_thread};
+use std::{env, io, thread};
 
-use super::{Runtime, run_in_task, run_root, shutdown, thread, unwrap_root};
+use super::thread::{WorkerThread, prepare_process, start_monitor, start_worker};
+use super::{Runtime, run_in_task, run_root, shutdown, unwrap_root};
 use crate::blocking::{self, Pool};
 use crate::context;
 use crate::scheduler::{Config, Seat, Shared, Worker};
@@ -120,7 +121,7 @@ impl Builder {
         let shared = self.start()?;
         let runtime = Runtime { shared: shared.clone() };
         for _ in 0..shared.config.workers {
-            thread::start_worker(&shared, Seat::Member)?;
+            start_worker(&shared, Seat::Member)?;
         }
         Ok(runtime)
     }
@@ -143,20 +144,21 @@ impl Builder {
             let runtime = self.build()?;
             return Ok(run_in_task(&runtime.shared, f));
         }
+        let thread = WorkerThread::prepare()?;
         let shared = self.start()?;
         let guard = Runtime { shared: shared.clone() };
         let worker = Worker::new(&shared, Seat::Member)?;
         for _ in 1..shared.config.workers {
-            thread::start_worker(&shared, Seat::Member)?;
+            start_worker(&shared, Seat::Member)?;
         }
-        let result = thread::on_this_thread(&worker, || {
+        let result = thread.run(&worker, || {
             let result = run_root(&worker, f);
             shutdown::shutdown(&shared, Some(&worker), shared.config.shutdown_timeout);
             result
         });
         shutdown::retire(worker);
         drop(guard);
-        result?.map(unwrap_root)
+        result.map(unwrap_root)
     }
 
     /// Checks the settings and makes the runtime, with its monitor but no worker yet.
@@ -183,9 +185,9 @@ impl Builder {
         };
         let threads_max = in_range("blocking_threads_max", threads_max, 1, WORKERS_MAX * 16)?;
         let pool = Pool::new(&blocking::Config { threads_max, name_prefix: thread_name, ..pool });
-        thread::prepare_process()?;
+        prepare_process()?;
         let shared = Shared::new(config, Arc::new(pool));
-        thread::start_monitor(&shared)?;
+        start_monitor(&shared)?;
         Ok(shared)
     }
 }
@@ -203,9 +205,7 @@ pub(super) fn default_workers() -> io::Result<usize> {
     match variable::<usize>("SEDGE_WORKERS")? {
         Some(workers) => in_range("SEDGE_WORKERS", workers, 1, WORKERS_MAX),
         // It looks at the affinity mask and the cgroup quota. Where it cannot tell, one is safe.
-        None => {
-            Ok(std_thread::available_parallelism().map_or(1, NonZeroUsize::get).min(WORKERS_MAX))
-        }
+        None => Ok(thread::available_parallelism().map_or(1, NonZeroUsize::get).min(WORKERS_MAX)),
     }
 }
 

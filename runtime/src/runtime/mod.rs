@@ -11,8 +11,11 @@
 //! Every task is cancelled, through the ordinary scheduler: each unwinds at its parking point, its
 //! destructors run (and may wait), each once. Then the threads are joined. What has not ended when
 //! the time is up is *abandoned*: its memory is leaked, never freed, a worker that is home to such a
-//! task keeps its thread for ever, and a message says how many there are. Under `panic = "abort"`
-//! nothing can be unwound: tasks are abandoned at once, without destructors.
+//! task keeps its thread for ever, and a message says how many there are. So a thread that has called
+//! [`run`] and has abandoned tasks blocks where it would end, be it in `exit`: what such a task has
+//! lent out, to the blocking pool say, may lie in its thread-locals. The main thread is let go, as the
+//! process ends with it. Under `panic = "abort"` nothing can be unwound: tasks are abandoned at once,
+//! without destructors, and the calling thread blocks only while the blocking pool is at work.
 #![expect(unsafe_code, reason = "a root task borrows from its caller's frame, which waits for it")]
 
 mod builder;
@@ -27,6 +30,7 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::thread::WorkerThread;
 use crate::context;
 use crate::scheduler::{Seat, Shared, Worker};
 use crate::stack::StackSize;
@@ -174,10 +178,11 @@ impl Runtime {
         if context::current_task().is_some() {
             return Ok(run_in_task(&self.shared, f));
         }
+        let thread = WorkerThread::prepare()?;
         let worker = Worker::new(&self.shared, Seat::Guest)?;
-        let result = thread::on_this_thread(&worker, || run_root(&worker, f));
+        let result = thread.run(&worker, || run_root(&worker, f));
         worker.leave();
-        result?.map(unwrap_root)
+        result.map(unwrap_root)
     }
 
     /// Figures of this runtime.
@@ -250,7 +255,7 @@ where
     let stack = if default.bytes() > root_stack.bytes() { default } else { root_stack };
     worker.reserve_stack(stack)?;
     // SAFETY: the loop below ends when the root has finished, and the handle is joined here: nothing
-    // of it is left when this frame goes. Should the loop panic, the process ends (`on_this_thread`).
+    // of it is left when this frame goes. Should the loop panic, the process ends (`WorkerThread::run`).
     let handle = unsafe { spawn_root(worker, stack, f) };
     worker.run(Worker::root_has_ended);
     Ok(handle.join())

@@ -14,13 +14,14 @@ use std::time::{Duration, Instant};
 use std::{mem, thread};
 
 use crate::scheduler::{Phase, Shared, Worker};
-use crate::stack;
 use crate::wait::{self, WaitQueue};
+use crate::{context, stack};
 
 /// How long abandoned workers get to notice.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// Worker threads that have not ended.
+/// Worker threads that have not ended. `SeqCst`, though the queue's lock would do: who ends counts
+/// itself out and then takes that lock to wake; who waits looks at the count under it.
 #[derive(Debug, Default)]
 pub(crate) struct Gone {
     threads: AtomicUsize,
@@ -56,6 +57,7 @@ pub(super) fn shutdown(
     own: Option<&Worker>,
     timeout: Option<Duration>,
 ) -> usize {
+    shared.refuse_in_child();
     // Nothing can be unwound, so nothing would end.
     let timeout = if cfg!(panic = "abort") { Some(Duration::ZERO) } else { timeout };
     let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
@@ -96,20 +98,31 @@ fn abandon(shared: &Arc<Shared>) -> usize {
     shared.monitor.stop();
     let tasks = shared.permits.missing();
     if !cfg!(panic = "abort") {
+        let (tasks, they_are) = match tasks {
+            1 => ("1 task".to_owned(), "it is"),
+            _ => (format!("{tasks} tasks"), "they are"),
+        };
         eprintln!(
-            "sedge: the runtime stopped with {tasks} tasks that had not ended in time: they are \
-             abandoned, and their memory is leaked"
+            "sedge: the runtime stopped with {tasks} that had not ended in time: {they_are} \
+             abandoned. Memory is leaked, and threads that ran such tasks never end"
         );
     }
     mem::forget(shared.clone());
     tasks
 }
 
-/// Gives up the worker that ran the root. One that has abandoned tasks is leaked with them.
+/// Gives up a worker whose loop has ended, on its thread. One that has abandoned tasks is leaked with
+/// them, and keeps its thread if they may have lent out its thread-locals.
 pub(super) fn retire(worker: Worker) {
-    if worker.has_tasks() {
-        mem::forget(worker);
-    } else {
-        worker.leave();
+    let shared = worker.shared().clone();
+    if shared.phase() < Phase::Abandoned || !worker.has_tasks() {
+        return worker.leave();
+    }
+    mem::forget(worker);
+    // Under `panic = "abort"` every end abandons tasks, and a thread that never ended would be news.
+    // There it ends, unless the pool is at work. Technically UB because a task may have lent them to
+    // a thread of its own, in `std::thread::scope`, and be parked inside.
+    if cfg!(panic = "unwind") || shared.pool.is_at_work() {
+        context::keep_thread();
     }
 }

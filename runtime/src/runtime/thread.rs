@@ -4,7 +4,8 @@
 use std::sync::{Arc, mpsc};
 use std::{io, mem, process, thread};
 
-use crate::scheduler::{self, Phase, Seat, Shared, Worker};
+use super::shutdown;
+use crate::scheduler::{self, Seat, Shared, Worker};
 use crate::stack::overflow;
 use crate::{context, task};
 
@@ -15,30 +16,43 @@ pub(super) fn prepare_process() -> io::Result<()> {
     unsafe { overflow::install(context::current_stack) }
 }
 
-/// Calls `run`, which runs the loop of `worker` on this thread, with all that a worker's thread
-/// needs. A panic that leaves the loop would leave tasks half-run: it ends the process.
-pub(super) fn on_this_thread<R>(worker: &Worker, run: impl FnOnce() -> R) -> io::Result<R> {
-    struct AbortOnUnwind;
+/// The calling thread with all that a thread needs that runs tasks; put back at the end.
+#[derive(Debug)]
+pub(super) struct WorkerThread {
+    _signal_stack: overflow::AltStack,
+    _timer_slack: TimerSlack,
+}
 
-    impl Drop for AbortOnUnwind {
-        fn drop(&mut self) {
-            eprintln!("sedge: a worker failed: this is a bug in the runtime; aborting");
-            process::abort();
+impl WorkerThread {
+    /// Before the worker is made: what cannot be had leaves no trace.
+    pub(super) fn prepare() -> io::Result<Self> {
+        let signal_stack = overflow::AltStack::install()?;
+        Ok(Self { _signal_stack: signal_stack, _timer_slack: TimerSlack::finest() })
+    }
+
+    /// Calls `run`, which runs the loop of `worker` on this thread. A panic that leaves the loop would
+    /// leave tasks half-run: it ends the process.
+    pub(super) fn run<R>(&self, worker: &Worker, run: impl FnOnce() -> R) -> R {
+        struct AbortOnUnwind;
+
+        impl Drop for AbortOnUnwind {
+            fn drop(&mut self) {
+                eprintln!("sedge: a worker failed: this is a bug in the runtime; aborting");
+                process::abort();
+            }
         }
-    }
 
-    let _signal_stack = overflow::AltStack::install()?;
-    let _timer_slack = TimerSlack::finest();
-    let _entered = context::enter(worker);
-    let abort = AbortOnUnwind;
-    // `run` may be called in a destructor while this thread unwinds: its tasks do not.
-    let hidden = if thread::panicking() { task::hide_panics() } else { 0 };
-    let result = run();
-    if hidden > 0 {
-        task::restore_panics(hidden);
+        let _entered = context::enter(worker);
+        let abort = AbortOnUnwind;
+        // `run` may be called in a destructor while this thread unwinds: its tasks do not.
+        let hidden = if thread::panicking() { task::hide_panics() } else { 0 };
+        let result = run();
+        if hidden > 0 {
+            task::restore_panics(hidden);
+        }
+        mem::forget(abort);
+        result
     }
-    mem::forget(abort);
-    Ok(result)
 }
 
 /// Starts a worker on a new thread, where it runs until the runtime stops (or, for an extra worker,
@@ -67,32 +81,19 @@ pub(crate) fn start_worker(shared: &Arc<Shared>, seat: Seat) -> io::Result<()> {
 }
 
 fn worker_thread(shared: &Arc<Shared>, seat: Seat, sat_down: &mpsc::SyncSender<io::Result<()>>) {
-    match Worker::new(shared, seat) {
-        Ok(worker) => {
+    let prepared = WorkerThread::prepare()
+        .and_then(|thread| Worker::new(shared, seat).map(|worker| (thread, worker)));
+    match prepared {
+        Ok((thread, worker)) => {
             name_thread(&worker);
             // Who started us waits for this, and for nothing else.
             let _ = sat_down.send(Ok(()));
-            run_worker(shared, worker);
+            thread.run(&worker, || worker.run(Worker::may_leave));
+            shutdown::retire(worker);
         }
         Err(error) => drop(sat_down.send(Err(error))),
     }
     shared.gone.thread_ends();
-}
-
-fn run_worker(shared: &Arc<Shared>, worker: Worker) {
-    if let Err(error) = on_this_thread(&worker, || worker.run(Worker::may_leave)) {
-        eprintln!("sedge: a worker's thread cannot be prepared: {error}; aborting");
-        process::abort();
-    }
-    if shared.phase() == Phase::Abandoned && worker.has_tasks() {
-        // Abandoned tasks may have lent out this thread's thread-locals: they are never destroyed.
-        mem::forget(worker);
-        loop {
-            #[expect(clippy::disallowed_methods, reason = "this thread runs no task any more")]
-            thread::park();
-        }
-    }
-    worker.leave();
 }
 
 /// Gives the thread the number of its seat, as debuggers show it.
@@ -120,6 +121,7 @@ fn named(error: io::Error, what: &str) -> io::Error {
 }
 
 /// The thread's timer slack, put back at the end: the default of 50 us would round every sleep.
+#[derive(Debug)]
 struct TimerSlack(libc::c_int);
 
 impl TimerSlack {

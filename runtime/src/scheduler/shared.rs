@@ -89,7 +89,7 @@ pub(crate) struct Shared {
     visitors: AtomicUsize,
     next_id: AtomicU64,
     /// How many forks lay behind this process when the runtime began.
-    pub(crate) forks: u32,
+    forks: u32,
     pub(crate) monitor: Monitor,
     pub(crate) pool: Arc<Pool>,
     pub(crate) threads: Mutex<Vec<thread::JoinHandle<()>>>,
@@ -187,9 +187,15 @@ impl Shared {
         }
     }
 
+    /// Ends the process if it was forked since the runtime began.
+    #[inline]
+    pub(crate) fn refuse_in_child(&self) {
+        fork::refuse_in_child(self.forks);
+    }
+
     /// A fresh task from a thread that is none of the workers.
     pub(crate) fn submit_from_outside(&self, task: TaskRef) {
-        fork::refuse_in_child(self.forks);
+        self.refuse_in_child();
         self.injector.push(task);
         self.wake_one();
     }

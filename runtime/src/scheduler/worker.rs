@@ -172,7 +172,7 @@ impl Worker {
 
     /// Asks the netpoller, waiting for `timeout` at most, and fires due timers.
     pub(super) fn poll(&self, timeout: Option<Duration>) {
-        super::fork::refuse_in_child(self.shared.forks);
+        self.shared.refuse_in_child();
         self.placement.borrow_mut().invalidate();
         self.remote.progress.note_look();
         // Without a source there is nothing to be found, only to be waited for.

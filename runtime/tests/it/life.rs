@@ -334,10 +334,11 @@ fn a_hog_is_abandoned() {
 fn abandoned_tasks_of_the_calling_thread() {
     const NAME: &str = "life::abandoned_tasks_of_the_calling_thread";
     if is_child(NAME) {
-        let handle = Builder::new()
-            .workers(1)
-            .shutdown_timeout(Some(Duration::from_millis(20)))
-            .run(|| {
+        let (done, is_done) = mpsc::channel();
+        // Not joined: it blocks at its end.
+        std::thread::spawn(move || {
+            let run = Builder::new().workers(1).shutdown_timeout(Some(Duration::from_millis(20)));
+            let handle = run.run(|| {
                 let inside = Count::new();
                 let told = inside.clone();
                 let handle = sedge::spawn(move || {
@@ -348,15 +349,17 @@ fn abandoned_tasks_of_the_calling_thread() {
                 });
                 eventually("it is parked", || inside.is_set());
                 handle
-            })
-            .unwrap();
-        assert!(!handle.is_finished());
-        handle.task().unpark();
-        assert_eq!(sedge::run(|| sedge::spawn(|| 2).join().unwrap()), 2);
-        return;
+            });
+            let handle = handle.unwrap();
+            assert!(!handle.is_finished());
+            handle.task().unpark();
+            assert_eq!(sedge::run(|| sedge::spawn(|| 2).join().unwrap()), 2);
+            done.send(()).unwrap();
+        });
+        return is_done.recv().unwrap();
     }
     let stderr = succeed_in_child(NAME, |_| {});
-    assert!(stderr.contains("1 tasks"), "{stderr}");
+    assert!(stderr.contains("with 1 task that"), "{stderr}");
 }
 
 /// When a runtime has ended its threads have, too.
@@ -456,6 +459,113 @@ fn run_panics_with_the_error() {
     let (ended_well, text) = with_variable(NAME, "SEDGE_WORKERS", "none");
     assert!(!ended_well);
     assert!(text.contains("failed to start the runtime: SEDGE_WORKERS is \"none\""), "{text}");
+}
+
+/// A thread-local that an abandoned task has lent to the blocking pool outlives the end of the thread
+/// that called `run`: the thread blocks there.
+#[test]
+fn what_an_abandoned_task_has_lent_stays() {
+    const NAME: &str = "life::what_an_abandoned_task_has_lent_stays";
+    if is_child(NAME) {
+        struct Lent;
+        impl Drop for Lent {
+            fn drop(&mut self) {
+                eprintln!("the thread-local is gone");
+            }
+        }
+        thread_local!(static LENT: Lent = const { Lent });
+        let (inside, returned) = (Count::new(), Count::new());
+        let (told, tell) = (inside.clone(), returned.clone());
+        let thread = std::thread::spawn(move || {
+            let run = Builder::new().workers(1).shutdown_timeout(Some(Duration::from_millis(20)));
+            let root = move || {
+                drop(sedge::spawn({
+                    let told = told.clone();
+                    move || {
+                        LENT.with(|lent| {
+                            sedge::blocking(|| {
+                                told.add();
+                                loop {
+                                    std::thread::park();
+                                    std::hint::black_box(lent);
+                                }
+                            })
+                        })
+                    }
+                }));
+                eventually("the pool has it", || told.is_set());
+            };
+            run.run(root).unwrap();
+            tell.add();
+        });
+        eventually("run has returned", || returned.is_set());
+        assert!(inside.is_set());
+        std::thread::sleep(Duration::from_millis(100));
+        // It has ended as far as std's handle can tell, and still does not destroy what it has.
+        drop(thread);
+        return;
+    }
+    let stderr = succeed_in_child(NAME, |_| {});
+    assert!(stderr.contains("abandoned"), "{stderr}");
+    assert!(!stderr.contains("the thread-local is gone"), "{stderr}");
+}
+
+/// Inside `blocking` a task's runtime is still its own.
+#[test]
+fn spawn_inside_blocking_stays_in_the_runtime() {
+    bounded(|| {
+        let builder = Builder::new().workers(2).thread_name("mine");
+        let runtime = builder.build().unwrap();
+        let name = runtime.spawn(|| {
+            assert_eq!(sedge::blocking(|| runtime::workers().unwrap()), 2);
+            let name = || std::thread::current().name().map(str::to_owned);
+            sedge::blocking(|| sedge::spawn(name).join().unwrap())
+        });
+        assert_eq!(name.join().unwrap().as_deref(), Some("mine-worker"));
+    });
+}
+
+/// That task would wait for its own end.
+#[test]
+fn dropping_a_runtime_inside_blocking_of_its_own_task_is_refused() {
+    bounded(|| {
+        let (sender, receiver) = mpsc::channel::<runtime::Runtime>();
+        let runtime = start(1);
+        let task = runtime.spawn(move || {
+            sedge::blocking(move || {
+                let runtime = receiver.recv().unwrap();
+                catch_unwind(AssertUnwindSafe(|| drop(runtime))).unwrap_err()
+            })
+        });
+        sender.send(runtime).unwrap();
+        let payload = task.join().unwrap();
+        let text = payload.downcast_ref::<&str>().copied().unwrap_or_default();
+        assert!(text.contains("own tasks"), "{text}");
+    });
+}
+
+/// The destructor of a closure that is refused may wait, as any code of the caller's may.
+#[test]
+fn a_refused_closure_may_wait_in_its_destructor() {
+    bounded(|| {
+        let waited = Builder::new().workers(1).tasks_max(1).run(|| {
+            let waited = Count::new();
+            let parked: Vec<_> =
+                (0..64).map_while(|_| task::Builder::new().spawn(task::park).ok()).collect();
+            let on_drop = OnDrop({
+                let waited = waited.clone();
+                move || {
+                    sedge::time::sleep(Duration::from_millis(1));
+                    task::yield_now();
+                    waited.add();
+                }
+            });
+            assert!(task::Builder::new().spawn(move || drop(on_drop)).is_err());
+            drop(parked);
+            waited.get()
+        });
+        assert_eq!(waited.unwrap(), 1);
+    });
 }
 
 /// A forked child that goes on without `exec` is told, and ends; one that calls `exec` is not.
