@@ -193,14 +193,11 @@ impl Worker {
     fn resume(&self, task: TaskRef) {
         // SAFETY: the task is active and was in our queue, so we hold it: nobody else touches its
         // coroutine, and a task that does not migrate is resumed on its home's thread only.
-        let coroutine = unsafe { &mut *task.coroutine.get() };
-        let coroutine = match coroutine {
-            Some(coroutine) => coroutine,
-            None => match self.start(task) {
-                Some(started) => coroutine.insert(started),
-                None => return,
-            },
-        };
+        let slot = unsafe { &mut *task.coroutine.get() };
+        if slot.is_none() && !self.start(task, slot) {
+            return;
+        }
+        let coroutine = slot.as_mut().expect("it is started");
         if task.migrating {
             // It may have come from another worker: should it be pinned when it parks, it comes back
             // here.
@@ -225,25 +222,26 @@ impl Worker {
         }
     }
 
-    /// Gives a fresh task its stack and its home. None if there is no stack: it waits for one.
+    /// Gives a fresh task its stack and its home. False if there is no stack: it waits for one, and is
+    /// no longer ours. The coroutine is made in its slot, as moving it there costs a stall.
     #[inline(never)]
-    fn start(&self, task: TaskRef) -> Option<Coroutine> {
+    fn start(&self, task: TaskRef, slot: &mut Option<Coroutine>) -> bool {
         let stack = match self.stacks.borrow_mut().take(task.stack_size) {
             Ok(stack) => stack,
             Err(error) => {
                 self.shared.starve(task, &error);
-                return None;
+                return false;
             }
         };
         task.stack_limit.set(stack.bounds().limit());
         // SAFETY: the closure borrows nothing, and it ends before the task does: a coroutine that is
         // not finished is leaked, never dropped (`Stack` stays taken).
-        let coroutine = unsafe {
+        *slot = Some(unsafe {
             Coroutine::with_stack_unchecked(stack, move |yielder, ()| {
                 // SAFETY: this is the task's own stack, once.
                 task.run(yielder);
             })
-        };
+        });
         task.home.set(Arc::as_ptr(&self.remote));
         if task.migrating {
             self.shared.migrants.lock().insert(task);
@@ -255,7 +253,7 @@ impl Worker {
             // Nobody else holds it: it is active, so there is nothing to schedule.
             assert!(task.cancel().is_none(), "a fresh task is active");
         }
-        Some(coroutine)
+        true
     }
 
     /// The body has returned: takes the stack back and tells who waits for the task.

@@ -149,7 +149,9 @@ impl TaskRef {
         F: FnOnce() -> T,
     {
         let Attributes { id, name, stack_size, migrating } = attributes;
-        let cell = Box::new(TaskCell::<F, T> {
+        // Filled where it is: made on the stack it would be copied.
+        let mut cell = Box::<TaskCell<F, T>>::new_uninit();
+        cell.write(TaskCell {
             header: Header {
                 state: State::new(),
                 link: Cell::new(std::ptr::null_mut()),
