@@ -10,6 +10,7 @@ use std::io::{self, Read, Write};
 use std::process::ExitCode;
 
 use sedge::net::{TcpListener, TcpStream};
+use sedge::task::Builder;
 
 fn main() -> ExitCode {
     let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7777".to_owned());
@@ -30,9 +31,10 @@ fn serve(address: &str) -> io::Result<()> {
     println!("room for about {descriptors} connections, the limit of open files (ulimit -Hn)");
 
     for stream in listener.incoming() {
-        match stream {
-            Ok(stream) => drop(sedge::spawn(move || echo(stream))),
-            Err(error) => eprintln!("cannot accept a connection: {error}"),
+        // At a limit, of descriptors or of tasks, those who are here are served on.
+        let spawned = stream.and_then(|stream| Builder::new().spawn(move || echo(stream)));
+        if let Err(error) = spawned {
+            eprintln!("echo: cannot take a connection: {error}");
         }
     }
     Ok(())
