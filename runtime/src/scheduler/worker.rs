@@ -360,6 +360,10 @@ impl Worker {
         &self.remote
     }
 
+    pub(crate) fn stacks(&self) -> &RefCell<StackCache> {
+        &self.stacks
+    }
+
     pub(crate) fn poller(&self) -> &Arc<Poller> {
         &self.poller
     }

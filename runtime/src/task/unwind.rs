@@ -74,8 +74,8 @@ impl Drop for SuspendInDrop<'_> {
 pub(crate) fn hide_panics() -> u32 {
     let mut hidden = 0;
     while thread::panicking() {
-        let token = withdraw();
-        StackCache::new().put(finish(token));
+        let stack = finish(withdraw());
+        with_stacks(|stacks| stacks.put(stack));
         hidden += 1;
     }
     hidden
@@ -125,10 +125,15 @@ fn take_stack(stacks: &mut StackCache) -> io::Result<Stack> {
     stacks.take(StackSize::new(STACK_BYTES_MIN).expect("the smallest size is a size"))
 }
 
+/// The worker's own stacks: what it puts back when it hides a panic it finds when it restores one.
+fn with_stacks<R>(f: impl FnOnce(&mut StackCache) -> R) -> R {
+    context::with_worker(|worker| f(&mut worker.expect("a worker's thread").stacks().borrow_mut()))
+}
+
 /// Blocks the thread until there is a stack: without one the task cannot go on unwinding.
 fn wait_for_stack() -> Stack {
     loop {
-        match take_stack(&mut StackCache::new()) {
+        match with_stacks(take_stack) {
             Ok(stack) => return stack,
             #[expect(clippy::disallowed_methods, reason = "the worker cannot run another task now")]
             Err(_) => thread::sleep(RETRY),
