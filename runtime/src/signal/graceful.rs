@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -108,6 +109,10 @@ impl Graceful {
     ///
     /// Never waits. Takes a system call for each wait that it interrupts.
     ///
+    /// # Panics
+    ///
+    /// With the first panic of an [`interrupt`](Interrupt::interrupt), after all have been told.
+    ///
     /// # Examples
     ///
     /// ```
@@ -118,8 +123,11 @@ impl Graceful {
     /// assert!(stop.is_stopping());
     /// ```
     pub fn stop(&self) {
-        if self.shared.targets.stop() {
+        if let Some(interrupted) = self.shared.targets.stop() {
             self.shared.stopped.wake_all();
+            if let Some(payload) = interrupted.first_panic {
+                resume_unwind(payload);
+            }
         }
     }
 
@@ -154,7 +162,8 @@ impl Graceful {
         let stop = self.clone();
         let watch = move || {
             if signals.recv().is_ok() {
-                stop.stop();
+                // A target's panic has been reported; it must not cost the second signal its effect.
+                let _ = catch_unwind(AssertUnwindSafe(|| stop.stop()));
             }
             if let Ok(second) = signals.recv() {
                 // Nothing is left to be done if it fails: the first stop goes on.

@@ -9,8 +9,10 @@
 //! A `with` whose frame is leaked (a task abandoned at shutdown) never gives its borrow back.
 #![expect(unsafe_code, reason = "a list of borrows whose scopes no type can tell")]
 
+use std::any::Any;
 use std::fmt;
 use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
@@ -57,7 +59,8 @@ use slab::Slab;
 /// ```
 pub trait Interrupt: Sync {
     /// Ends the wait in progress, and those to come. Called by the task or thread that stops, at
-    /// most once. Must not wait.
+    /// most once. Must not wait. A panic keeps the stop from nobody else: it goes on, in whoever
+    /// stops, when all have been told.
     fn interrupt(&self);
 }
 
@@ -138,33 +141,56 @@ impl Targets {
         Some(f())
     }
 
-    /// Interrupts every target that stands here; from now on none is let in. False if that has
-    /// been done already.
-    pub(super) fn stop(&self) -> bool {
+    /// Interrupts every target that stands here; from now on none is let in. None if that has been
+    /// done already.
+    pub(super) fn stop(&self) -> Option<Interrupted> {
         if self.stopped.swap(true, Ordering::AcqRel) {
-            return false;
+            return None;
         }
+        let mut interrupted = Interrupted { first_panic: None };
         for shard in &self.shards {
             let mut from = 0;
-            while let Some(next) = interrupt_batch(&shard.lock(), from) {
+            while let Some(next) = interrupted.interrupt_batch(&shard.lock(), from) {
                 from = next;
             }
         }
-        true
+        Some(interrupted)
     }
 }
 
-/// Interrupts the targets whose keys begin at `from`. Returns where the next batch begins.
-fn interrupt_batch(targets: &Slab<Target>, from: usize) -> Option<usize> {
-    // Keys lie below the number of slots that have ever been used at once: the capacity.
-    let end = targets.capacity().min(from + BATCH);
-    for key in from..end {
-        if let Some(Target(target)) = targets.get(key) {
-            // SAFETY: it stands in its shard, whose lock the caller holds: by invariant 1 it lives.
-            unsafe { &**target }.interrupt();
+/// What came of interrupting all: the first panic of a target's, which is still to go on.
+#[must_use = "a panic goes on when all who wait for the stop have been told"]
+pub(super) struct Interrupted {
+    pub(super) first_panic: Option<Box<dyn Any + Send>>,
+}
+
+impl Interrupted {
+    /// Interrupts the targets whose keys begin at `from`. Returns where the next batch begins.
+    fn interrupt_batch(&mut self, targets: &Slab<Target>, from: usize) -> Option<usize> {
+        // Keys lie below the number of slots that have ever been used at once: the capacity.
+        let end = targets.capacity().min(from + BATCH);
+        for key in from..end {
+            if let Some(Target(target)) = targets.get(key) {
+                // SAFETY: it stands in its shard, whose lock the caller holds: by invariant 1 it
+                // lives.
+                let target = unsafe { &**target };
+                // What a panic leaves half done is the target's own: nothing here is touched by it.
+                let result = catch_unwind(AssertUnwindSafe(|| target.interrupt()));
+                if let Err(payload) = result {
+                    self.note_panic(payload);
+                }
+            }
+        }
+        (end < targets.capacity()).then_some(end)
+    }
+
+    fn note_panic(&mut self, payload: Box<dyn Any + Send>) {
+        match self.first_panic {
+            None => self.first_panic = Some(payload),
+            // The hook has reported it. Leaked: dropping it might panic again.
+            Some(_) => mem::forget(payload),
         }
     }
-    (end < targets.capacity()).then_some(end)
 }
 
 impl fmt::Debug for Targets {

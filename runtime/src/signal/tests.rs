@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -289,6 +290,52 @@ fn a_wait_that_was_left_is_interrupted_no_more() {
     assert!(panicked.is_err());
     stop.stop();
     assert_eq!(door.interrupts.into_inner(), 0);
+}
+
+/// A target whose interruption panics, with its number, after it was counted.
+struct Trap<'a> {
+    number: usize,
+    told: &'a AtomicUsize,
+}
+
+impl Interrupt for Trap<'_> {
+    fn interrupt(&self) {
+        self.told.fetch_add(1, Ordering::SeqCst);
+        std::panic::resume_unwind(Box::new(self.number));
+    }
+}
+
+/// More targets than a batch, in every shard, and all of them panic; a second stop tells nobody.
+#[test]
+fn a_panic_in_an_interrupt_keeps_the_stop_from_no_other() {
+    const TRAPS: usize = 2000;
+    let (stop, told) = (Graceful::new(), AtomicUsize::new(0));
+    let (begun, begins) = mpsc::channel();
+    // Not scoped: if it waits for ever, this test is to fail, not to hang.
+    let waiter = thread::spawn({
+        let stop = stop.clone();
+        move || {
+            begun.send(()).unwrap();
+            stop.wait_for_stop();
+        }
+    });
+    begins.recv().unwrap();
+    let traps: Vec<_> = (0..TRAPS).map(|number| Trap { number, told: &told }).collect();
+    // Each waits in the wait of the one before.
+    let mut stops: Box<dyn FnOnce() -> io::Result<()> + '_> = Box::new(|| {
+        stop.stop();
+        Ok(())
+    });
+    for trap in &traps {
+        let (stop, inside) = (&stop, stops);
+        stops = Box::new(move || stop.until(trap, inside).map(drop));
+    }
+    let payload = catch_unwind(AssertUnwindSafe(stops)).unwrap_err();
+    assert!(payload.is::<usize>());
+    assert_eq!(told.load(Ordering::SeqCst), TRAPS);
+    wait_until(|| waiter.is_finished());
+    stop.stop();
+    assert_eq!(told.into_inner(), TRAPS);
 }
 
 #[test]
