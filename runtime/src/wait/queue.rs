@@ -90,17 +90,16 @@ impl WaitQueue {
         key: &mut QueueKey,
         mut ready: impl FnMut() -> Option<R>,
     ) -> Poll<R> {
+        // How a waker is cloned and dropped is the user's code, which may panic and may come back to
+        // this queue: it runs before the lock is taken, and after it was let go.
+        let waker = cx.waker().clone();
+        let _old;
         let mut waiters = self.waiters.lock();
-        // Dropped after the lock: a waker's destructor is the user's code.
-        let _old = key.0.take().and_then(|ticket| waiters.remove(ticket));
+        _old = key.0.take().and_then(|ticket| waiters.remove(ticket));
         match ready() {
-            Some(value) => {
-                drop(waiters);
-                Poll::Ready(value)
-            }
+            Some(value) => Poll::Ready(value),
             None => {
-                key.0 = Some(waiters.push(Waiter::Waker(cx.waker().clone())));
-                drop(waiters);
+                key.0 = Some(waiters.push(Waiter::Waker(waker)));
                 Poll::Pending
             }
         }

@@ -27,3 +27,4 @@ mod support;
 mod tasks;
 mod timers;
 mod unwinding;
+mod wakers;
