@@ -27,6 +27,7 @@ mod queue;
 mod thread;
 pub(crate) use thread::Parker;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 use std::time::Instant;
 
@@ -77,11 +78,21 @@ impl Waiter {
 }
 
 impl Wakeup {
-    /// Makes the waiter run again.
+    /// Makes the waiter run again. Never unwinds.
+    ///
+    /// A waker's code is the user's and may panic, yet wakes are delivered where that would hit
+    /// others: between the events of a poll, for which it would end the process; between the
+    /// waiters of one source; in destructors that run in mid-unwind. So its panic ends here, once
+    /// the hook has reported it.
     pub(crate) fn deliver(self) {
         match self {
             Self::Task(claimed) => scheduler::schedule(claimed),
-            Self::Waker(waker) => waker.wake(),
+            Self::Waker(waker) => {
+                if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+                    // Dropping it might panic again.
+                    std::mem::forget(payload);
+                }
+            }
         }
     }
 }

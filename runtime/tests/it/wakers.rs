@@ -10,7 +10,7 @@ use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 use sedge::io::{Source, WaitKey};
 use sedge_runtime as sedge;
 
-use crate::support::{Count, bounded};
+use crate::support::{Count, bounded, eventually, runtime};
 
 /// What a [`waker`] calls when it is cloned.
 type OnClone = Rc<dyn Fn()>;
@@ -86,10 +86,47 @@ fn a_clone_that_panics_leaves_its_queue_as_it_was() {
             let payload = catch_unwind(AssertUnwindSafe(|| poll_read(&source, &mut key, &panics)));
             assert_eq!(payload.unwrap_err().downcast_ref(), Some(&"in clone"));
             there.write_all(b"1").unwrap();
-            crate::support::eventually("the place in the queue was kept", || woken.is_set());
+            eventually("the place in the queue was kept", || woken.is_set());
             assert!(matches!(poll_read(&source, &mut key, Waker::noop()), Poll::Ready(Ok(1))));
             assert_eq!(woken.get(), 1);
         });
+    });
+}
+
+/// Nor does a wake that panics on a worker's loop end the process.
+#[test]
+fn a_wake_that_panics_is_survived_by_its_worker() {
+    struct Bomb(Count);
+
+    impl std::task::Wake for Bomb {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.add();
+            panic!("what a test expects to see");
+        }
+    }
+
+    bounded(|| {
+        let runtime = runtime(1);
+        let joined = runtime.spawn(|| {
+            let (source, mut there) = pair();
+            let (bombed, woken) = (Count::new(), Count::new());
+            let (mut first, mut second) = (WaitKey::new(), WaitKey::new());
+            let bomb = Waker::from(std::sync::Arc::new(Bomb(bombed.clone())));
+            assert!(poll_read(&source, &mut first, &bomb).is_pending());
+            assert!(poll_read(&source, &mut second, &counting(&woken)).is_pending());
+            there.write_all(b"12").unwrap();
+            eventually("the worker has polled", || bombed.is_set());
+            // It passes the wake on, as ever.
+            assert!(matches!(poll_read(&source, &mut first, &bomb), Poll::Ready(Ok(1))));
+            assert_eq!(woken.get(), 1);
+            assert!(matches!(poll_read(&source, &mut second, &bomb), Poll::Ready(Ok(1))));
+            assert!(poll_read(&source, &mut second, &bomb).is_pending());
+            // In a destructor of the user's, too.
+            drop(source);
+            bombed.get()
+        });
+        assert_eq!(joined.join().unwrap(), 2);
+        assert_eq!(runtime.spawn(|| 1).join().unwrap(), 1);
     });
 }
 

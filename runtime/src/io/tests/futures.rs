@@ -98,6 +98,51 @@ fn a_key_may_outlive_its_source() {
     assert!(matches!(poll_read(&next, &mut place, &patient), Poll::Ready(Ok(1))));
 }
 
+/// A waker that counts, then panics.
+struct Bomb(Arc<Count>);
+
+impl std::task::Wake for Bomb {
+    fn wake(self: Arc<Self>) {
+        self.0.clone().wake();
+        std::panic::resume_unwind(Box::new("in a wake"));
+    }
+}
+
+/// Bombs and others wait for both directions of two sources, whose events come in one poll: each
+/// event wakes one, a panic in the first costs none of the other three its wake. When the poller
+/// retires, all are woken.
+#[test]
+fn a_waker_that_panics_costs_no_other_its_wake() {
+    let poller = Arc::new(Poller::new().unwrap());
+    pretend::set(&poller);
+    let mut events = Events::default();
+    let count = Arc::<Count>::default();
+    let wakes = || count.0.load(Ordering::Acquire);
+    let bomb = Waker::from(Arc::new(Bomb(count.clone())));
+    let mut keys = Vec::new();
+    let pairs = [unix_pair(), unix_pair()];
+    for (source, _) in &pairs {
+        for waker in [bomb.clone(), Waker::from(count.clone()), bomb.clone()] {
+            let mut cx = Context::from_waker(&waker);
+            let nothing = |_: &UnixStream| Err::<(), _>(io::ErrorKind::WouldBlock.into());
+            let mut key = WaitKey::new();
+            assert!(source.poll_read_with(&mut cx, &mut key, nothing).is_pending());
+            keys.push(key);
+            let mut key = WaitKey::new();
+            assert!(source.poll_write_with(&mut cx, &mut key, nothing).is_pending());
+            keys.push(key);
+        }
+    }
+    for (_, there) in &pairs {
+        there.shutdown(std::net::Shutdown::Both).unwrap();
+    }
+    assert_eq!(poller.poll(&mut events, Some(Duration::ZERO)).unwrap(), 2);
+    // Or more: a key of another test that has outlived its source wakes whoever has its entry now.
+    assert!((4..=12).contains(&wakes()));
+    poller.retire();
+    assert_eq!(wakes(), 12);
+}
+
 /// It waits with a worker of the default runtime.
 #[test]
 fn a_future_on_a_plain_thread() {
