@@ -1,8 +1,9 @@
 //! What `accept` does when the process or the system has run out of something.
 //!
 //! The error is returned, as std returns it, and most callers try again at once; the connection is
-//! still in the queue, so they would spin. The next `accept` therefore waits: 1 ms at first, twice as
-//! long after each further failure, up to a second. A success forgets it all.
+//! still in the queue, so they would spin. The next `accept` therefore waits: 1 ms at first, twice
+//! as long after each further failure, up to a second. A success forgets it all. Acceptors that fail
+//! before that wait is over have met one and the same shortage, which counts once.
 
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -36,15 +37,21 @@ impl Backoff {
 
     /// Notes how an `accept` ended.
     pub(super) fn note<R>(&self, result: &io::Result<R>) {
-        let mut pause = self.lock();
         match result {
-            Ok(_) => *pause = None,
-            Err(e) if is_shortage(e) => {
-                let length = pause.map_or(FIRST, |pause| (pause.length * 2).min(LONGEST));
-                *pause = Some(Pause { until: Instant::now() + length, length });
-            }
+            Ok(_) => *self.lock() = None,
+            Err(e) if is_shortage(e) => self.note_shortage(Instant::now()),
             Err(_) => {}
         }
+    }
+
+    fn note_shortage(&self, now: Instant) {
+        let mut pause = self.lock();
+        let length = match *pause {
+            None => FIRST,
+            Some(Pause { until, .. }) if now < until => return,
+            Some(Pause { length, .. }) => (length * 2).min(LONGEST),
+        };
+        *pause = Some(Pause { until: now + length, length });
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Pause>> {
@@ -74,14 +81,33 @@ mod tests {
         let length = || backoff.lock().map(|pause| pause.length.as_millis());
         backoff.note(&failure(rustix::io::Errno::CONNABORTED));
         assert_eq!(length(), None);
-        for expected in [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000, 1000] {
-            backoff.note(&failure(rustix::io::Errno::MFILE));
+        backoff.note(&failure(rustix::io::Errno::MFILE));
+        assert_eq!(length(), Some(1));
+        for expected in [2, 4, 8, 16, 32, 64, 128, 256, 512, 1000, 1000] {
+            let until = backoff.lock().unwrap().until;
+            backoff.note_shortage(until);
             assert_eq!(length(), Some(expected));
         }
         backoff.note(&failure(rustix::io::Errno::CONNABORTED));
         assert_eq!(length(), Some(1000));
         backoff.note(&Ok(()));
         assert_eq!(length(), None);
+    }
+
+    /// Sixteen acceptors fail at once, wait, and fail again: that is two failures, not 32.
+    #[test]
+    fn one_shortage_that_many_acceptors_see_counts_once() {
+        let backoff = Backoff::default();
+        let mut now = Instant::now();
+        for expected in [1, 2, 4] {
+            for late_us in 0..16 {
+                backoff.note_shortage(now + Duration::from_micros(late_us));
+            }
+            let pause = backoff.lock().unwrap();
+            assert_eq!(pause.length.as_millis(), expected);
+            assert_eq!(pause.until, now + pause.length);
+            now = pause.until;
+        }
     }
 
     #[test]
