@@ -183,6 +183,8 @@ struct Waiting {
     timeout: Option<Duration>,
     deadline: Option<Instant>,
     held: HeldWake,
+    /// How often `poll(2)` has said that a try makes sense.
+    polls: u32,
 }
 
 impl Waiting {
@@ -192,6 +194,7 @@ impl Waiting {
             timeout: operation.timeout,
             deadline: operation.deadline,
             held: HeldWake::none(operation.direction),
+            polls: 0,
         }
     }
 
@@ -237,20 +240,40 @@ impl Waiting {
 
     /// Waits on a thread that is no worker's, or not to be parked. It has no use for the readiness:
     /// it asks the kernel, and first of all by the operation itself.
-    fn block<T: AsFd>(&self, source: &Source<T>, last: Next) -> io::Result<Next> {
+    fn block<T: AsFd>(&mut self, source: &Source<T>, last: Next) -> io::Result<Next> {
         if last == Next::Wait {
             return Ok(Next::Try);
         }
+        self.pause();
         loop {
             let left = self.deadline.map(|at| at.saturating_duration_since(Instant::now()));
+            let next = if left == Some(Duration::ZERO) { Next::TryLast } else { Next::Try };
             match sys::poll(source.as_fd(), self.direction.poll_bits(), left) {
-                Ok(true) => return Ok(Next::Try),
-                Ok(false) if left == Some(Duration::ZERO) => return Ok(Next::TryLast),
+                Ok(true) => {
+                    self.polls = self.polls.saturating_add(1);
+                    return Ok(next);
+                }
+                Ok(false) if next == Next::TryLast => return Ok(next),
                 Ok(false) => {}
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(e),
             }
         }
+    }
+
+    /// Waits a moment if the last poll's word was worth nothing, and longer each time. What another
+    /// reader has taken meanwhile costs a few microseconds; what the operation never takes, such as
+    /// a hang-up that it does not care about, does not cost a CPU.
+    fn pause(&self) {
+        const FIRST: Duration = Duration::from_micros(1);
+        const LONGEST: Duration = Duration::from_millis(1);
+        let Some(fruitless) = self.polls.checked_sub(1) else { return };
+        let pause = FIRST.saturating_mul(1 << fruitless.min(10)).min(LONGEST);
+        #[expect(clippy::disallowed_methods, reason = "it is the thread that waits here")]
+        std::thread::sleep(match self.deadline {
+            Some(at) => pause.min(at.saturating_duration_since(Instant::now())),
+            None => pause,
+        });
     }
 }
 

@@ -127,6 +127,23 @@ fn a_plain_thread_waits_by_poll() {
     assert_eq!((e.kind(), e.raw_os_error()), (ErrorKind::WouldBlock, Some(libc::EAGAIN)));
 }
 
+/// The other end has gone, which `poll` says at once, every time; the operation goes on finding
+/// nothing, and neither spins nor outlives its deadline.
+#[test]
+fn a_plain_thread_does_not_spin_on_a_hang_up() {
+    let (source, there) = unix_pair();
+    drop(there);
+    let mut tries = 0;
+    let limited = source.reading().timeout(Some(Duration::from_millis(50)));
+    let e = limited.run(|_| {
+        tries += 1;
+        assert!(tries <= 100, "it spins");
+        Err::<(), _>(ErrorKind::WouldBlock.into())
+    });
+    assert_eq!(e.unwrap_err().raw_os_error(), Some(libc::EAGAIN));
+    assert!(tries >= 2, "{tries}: the last comes when time is up");
+}
+
 #[test]
 fn a_reader_and_a_writer_wait_at_once() {
     let worker = Driven::new();
