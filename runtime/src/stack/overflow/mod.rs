@@ -20,6 +20,7 @@
 
 use std::ops::Range;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicPtr, Ordering};
 use std::{io, mem, ptr};
 
 use libc::{c_int, c_void, siginfo_t};
@@ -55,8 +56,9 @@ pub(crate) type CurrentFn = fn() -> Option<CurrentStack>;
 /// Set before the handlers are installed.
 static CURRENT: OnceLock<CurrentFn> = OnceLock::new();
 
-/// The handlers that were there before, by place in [`SIGNALS`]; set before ours replace them.
-static PREVIOUS: [OnceLock<Previous>; 2] = [OnceLock::new(), OnceLock::new()];
+/// The handlers that were there before, by place in [`SIGNALS`]; set before ours replace them, and
+/// leaked. Release and Acquire: who reads the pointer reads what it points to.
+static PREVIOUS: [AtomicPtr<Previous>; 2] = [const { AtomicPtr::new(ptr::null_mut()) }; 2];
 
 /// A guard raises SIGSEGV; std handles both, and so must who stands in front of it.
 const SIGNALS: [c_int; 2] = [libc::SIGSEGV, libc::SIGBUS];
@@ -65,26 +67,27 @@ const SIGNALS: [c_int; 2] = [libc::SIGSEGV, libc::SIGBUS];
 ///
 /// # Errors
 ///
-/// Those of `sigaction(2)`; a later call tries again.
+/// Those of `sigaction(2)`; a later call tries again, for the signals that are still missing.
 ///
 /// # Safety
 ///
 /// `current` is async-signal-safe, and the name that it returns is valid until its thread has left
 /// the signal handler.
 pub(crate) unsafe fn install(current: CurrentFn) -> io::Result<()> {
-    static INSTALLED: Mutex<bool> = Mutex::new(false);
+    /// Which of [`SIGNALS`] have our handler. A call that failed half-way must not be repeated for
+    /// those that have it: it would come before itself, and call itself for ever.
+    static INSTALLED: Mutex<[bool; 2]> = Mutex::new([false; 2]);
     let mut installed = INSTALLED.lock();
-    if *installed {
-        return Ok(());
-    }
     CURRENT.get_or_init(|| current);
-    for (signal, previous) in SIGNALS.into_iter().zip(&PREVIOUS) {
-        if previous.get().is_none() {
-            previous.get_or_init(|| Previous::of(signal));
-            handle(signal)?;
+    for (place, signal) in SIGNALS.into_iter().enumerate() {
+        if installed[place] {
+            continue;
         }
+        let previous = Box::into_raw(Box::new(Previous::of(signal)));
+        PREVIOUS[place].store(previous, Ordering::Release);
+        handle(signal)?;
+        installed[place] = true;
     }
-    *installed = true;
     Ok(())
 }
 
@@ -110,7 +113,10 @@ extern "C" fn on_fault(signal: c_int, info: *mut siginfo_t, context: *mut c_void
         }
     }
     let place = SIGNALS.iter().position(|handled| *handled == signal);
-    if let Some(previous) = place.and_then(|place| PREVIOUS[place].get()) {
+    // SAFETY: null, or leaked by `install`.
+    let previous =
+        place.and_then(|place| unsafe { PREVIOUS[place].load(Ordering::Acquire).as_ref() });
+    if let Some(previous) = previous {
         // SAFETY: these are the arguments of this very handler.
         unsafe { previous.call(signal, raised_by_kernel, info, context) };
     }

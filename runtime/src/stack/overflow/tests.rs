@@ -4,7 +4,7 @@
 use std::hint::black_box;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Output;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::{mem, ptr, thread};
 
 use corosensei::Coroutine;
@@ -141,6 +141,15 @@ fn set_handler(handler: usize, flags: c_int) {
     }
 }
 
+fn handler_of(signal: c_int) -> usize {
+    // SAFETY: all zeros is an action, which the kernel overwrites.
+    unsafe {
+        let mut action: libc::sigaction = mem::zeroed();
+        assert_eq!(libc::sigaction(signal, ptr::null(), &mut action), 0);
+        action.sa_sigaction
+    }
+}
+
 fn succeeds(name: &str, body: impl FnOnce()) {
     if let Some(output) = in_child(name, body) {
         assert!(text(&output.stdout).contains("child done"), "{}", text(&output.stderr));
@@ -222,6 +231,61 @@ fn a_previous_handler_without_siginfo() {
         set_handler(handler as usize, 0);
         // SAFETY: as in `run_overflowing`.
         unsafe { install(current) }.unwrap();
+        // SAFETY: no pointers.
+        (0..3).for_each(|_| assert_eq!(unsafe { libc::raise(libc::SIGSEGV) }, 0));
+        assert_eq!(CALLS.load(Ordering::Relaxed), 3);
+    });
+}
+
+/// Has the kernel refuse this thread, for good, any new handler of `signal`.
+fn forbid_handlers(signal: c_int) {
+    const fn step(code: u32, k: u32, jump_unless: u8) -> libc::sock_filter {
+        libc::sock_filter { code: code as u16, jt: 0, jf: jump_unless, k }
+    }
+    const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
+    const GO_ON_IF: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+    const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
+    let arguments = mem::offset_of!(libc::seccomp_data, args) as u32;
+    let mut steps = [
+        step(LOAD, mem::offset_of!(libc::seccomp_data, nr) as u32, 0),
+        step(GO_ON_IF, libc::SYS_rt_sigaction as u32, 5),
+        step(LOAD, arguments, 0),
+        step(GO_ON_IF, signal as u32, 3),
+        // A query has no new action. The lower half of the address tells, on a little-endian machine.
+        step(LOAD, arguments + 8, 0),
+        libc::sock_filter { code: GO_ON_IF as u16, jt: 1, jf: 0, k: 0 },
+        step(RETURN, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32, 0),
+        step(RETURN, libc::SECCOMP_RET_ALLOW, 0),
+    ];
+    let program = libc::sock_fprog { len: steps.len() as u16, filter: steps.as_mut_ptr() };
+    // SAFETY: the program is read during the call; what it refuses is this thread's alone.
+    unsafe {
+        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        let mode = libc::SECCOMP_MODE_FILTER;
+        assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, mode, &program), 0);
+    }
+}
+
+/// The second signal's handler cannot be installed at first. The next call installs that one, and
+/// leaves the first as it is.
+#[test]
+fn a_failed_installation_is_made_up_for() {
+    succeeds("overflow::tests::a_failed_installation_is_made_up_for", || {
+        let handler: extern "C" fn(c_int) = count;
+        set_handler(handler as usize, 0);
+        thread::spawn(|| {
+            forbid_handlers(libc::SIGBUS);
+            // SAFETY: as in `run_overflowing`.
+            let error = unsafe { install(current) }.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+        })
+        .join()
+        .unwrap();
+        for _ in 0..2 {
+            // SAFETY: as in `run_overflowing`.
+            unsafe { install(current) }.unwrap();
+        }
+        assert_eq!(SIGNALS.map(handler_of), [on_fault as *const () as usize; 2]);
         // SAFETY: no pointers.
         (0..3).for_each(|_| assert_eq!(unsafe { libc::raise(libc::SIGSEGV) }, 0));
         assert_eq!(CALLS.load(Ordering::Relaxed), 3);
