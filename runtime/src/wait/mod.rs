@@ -118,9 +118,10 @@ pub(crate) fn checkpoint() {
 }
 
 /// True in a task that is being cancelled and is unwinding: I/O that would wait returns
-/// [`cancelled_error`] instead, so that a flush in a destructor cannot hang on a stuck peer.
+/// [`cancelled_error`] instead, so that a flush in a destructor cannot hang on a stuck peer. Inside
+/// `no_park` too, where it would hang the worker's thread.
 pub(crate) fn cancelled_in_unwind() -> bool {
-    std::thread::panicking() && context::parkable_task().is_some_and(|task| task.is_cancelled())
+    std::thread::panicking() && context::current_task().is_some_and(|task| task.is_cancelled())
 }
 
 /// What I/O returns where [`cancelled_in_unwind`] holds. Never `Interrupted`, which `write_all`

@@ -1,10 +1,13 @@
 //! Destructors that wait, panics beside them, and cancellation by shutdown.
 
+use std::io::{ErrorKind, Read};
+use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex};
 use std::thread::panicking;
 use std::time::Duration;
 
+use sedge::io::Source;
 use sedge::runtime::{Builder, Runtime};
 use sedge::task::{self, Cancelled, JoinHandle};
 use sedge_runtime as sedge;
@@ -256,6 +259,32 @@ fn shutdown_of_tasks_that_wait_in_destructors() {
         for (n, handle) in handles.into_iter().enumerate() {
             assert_eq!(handle.join().is_err(), n % 2 == 0);
         }
+    });
+}
+
+/// I/O that would wait returns an error, also inside `no_park`, where it would keep the thread.
+#[test]
+fn a_cancelled_tasks_io_in_no_park_does_not_wait_in_mid_unwind() {
+    bounded(|| {
+        let runtime = runtime(1);
+        let (waiting, refused) = (Count::new(), Count::new());
+        let (told, counted) = (waiting.clone(), refused.clone());
+        let (near, _stuck_peer) = UnixStream::pair().unwrap();
+        let handle = runtime.spawn(move || {
+            let near = Source::new(near).unwrap();
+            let _on_drop = OnDrop(|| {
+                let read = task::no_park(|| near.read_with(|mut stream| stream.read(&mut [0; 1])));
+                if read.is_err_and(|error| error.kind() == ErrorKind::Other) {
+                    counted.add();
+                }
+            });
+            told.add();
+            task::park();
+        });
+        eventually("it waits", || waiting.is_set());
+        shut_down(runtime);
+        assert_eq!(refused.get(), 1);
+        assert!(was_cancelled(handle));
     });
 }
 
