@@ -110,6 +110,35 @@ mod tests {
         }
     }
 
+    /// A lock that is held while a task parks would block the worker's thread at the second acceptor,
+    /// and so the first one too.
+    #[test]
+    fn acceptors_of_one_worker_wait_together() {
+        const ACCEPTORS: usize = 4;
+        let (told, done) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let runtime = sedge_runtime::runtime::Builder::new().workers(1).build().unwrap();
+            let backoff = std::sync::Arc::new(Backoff::default());
+            for _ in 0..4 {
+                let until = backoff.lock().map_or_else(Instant::now, |pause| pause.until);
+                backoff.note_shortage(until + Duration::from_millis(20));
+                let acceptors: Vec<_> = (0..ACCEPTORS)
+                    .map(|_| {
+                        let backoff = backoff.clone();
+                        runtime.spawn(move || backoff.wait())
+                    })
+                    .collect();
+                for acceptor in acceptors {
+                    acceptor.join().unwrap();
+                    told.send(()).unwrap();
+                }
+            }
+        });
+        for _ in 0..4 * ACCEPTORS {
+            done.recv_timeout(Duration::from_secs(20)).expect("hung: one keeps the others' worker");
+        }
+    }
+
     #[test]
     fn the_next_accept_waits() {
         let backoff = Backoff::default();

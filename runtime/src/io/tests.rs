@@ -11,6 +11,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::entry::Token;
 use super::home::pretend;
 use super::operation::poll_now;
 use super::poller::Poller;
@@ -468,6 +469,27 @@ fn a_poller_that_retires_leaves_nobody_behind() {
     }
     there.write_all(b"1").unwrap();
     assert_eq!(reader.join().unwrap(), 1);
+}
+
+/// The monitor asks in the place of an owner who is about to sleep: the owner's wake, which is an
+/// edge and comes out once, is given back, every time.
+#[test]
+fn a_wake_is_the_owners_whoever_polls() {
+    let poller = Poller::new().unwrap();
+    let mut events = Events::default();
+    let mut woken = || {
+        poller.poll(&mut events, Some(Duration::ZERO)).unwrap();
+        events.iter().any(|event| event.token == Token::WAKEUP)
+    };
+    poller.wake();
+    assert!(woken() && !woken());
+    poller.wake();
+    for _ in 0..3 {
+        assert_eq!(poller.poll_for_owner(&mut Events::default()).unwrap(), 0);
+    }
+    assert!(woken() && !woken());
+    assert_eq!(poller.poll_for_owner(&mut Events::default()).unwrap(), 0);
+    assert!(!woken(), "nor does it make up one");
 }
 
 #[test]

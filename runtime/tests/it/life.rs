@@ -1,10 +1,13 @@
 //! The life of a runtime: how it starts, what it refuses, how it ends.
 
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
+use sedge::io::Source;
 use sedge::runtime::{self, Builder};
 use sedge::task::{self, Cancelled};
 use sedge_runtime as sedge;
@@ -80,7 +83,7 @@ fn too_many_guests_are_an_error() {
             .collect();
         eventually("64 guests are inside", || inside.get() == 64);
         let error = runtime.run(|| ()).unwrap_err();
-        assert_eq!(error.kind(), std::io::ErrorKind::QuotaExceeded);
+        assert_eq!(error.kind(), io::ErrorKind::QuotaExceeded);
         assert!(error.to_string().contains("64"), "{error}");
         go_on.add();
         threads.into_iter().for_each(|thread| thread.join().unwrap().unwrap());
@@ -301,6 +304,43 @@ fn shutdown_timeout_abandons_and_says_what() {
 }
 
 /// A hog outlives its runtime: it is abandoned, and does no harm when it goes on.
+/// A task of another runtime waits for a source that is registered with a worker that is abandoned.
+#[test]
+fn an_abandoned_runtime_leaves_no_foreign_waiter() {
+    bounded(|| {
+        let (abandoned, other) = (start(1), start(1));
+        let (near, mut far) = UnixStream::pair().unwrap();
+        let near = Arc::new(Source::new(near).unwrap());
+        // It registers the source by waiting, in vain.
+        let registers = near.clone();
+        let registered = abandoned.spawn(move || {
+            let soon = Some(Duration::from_millis(1));
+            registers.reading().timeout(soon).run(|mut stream| stream.read(&mut [0])).unwrap_err()
+        });
+        assert_eq!(registered.join().unwrap().kind(), io::ErrorKind::WouldBlock);
+        let (stays, reads) = (Count::new(), Count::new());
+        let told = stays.clone();
+        drop(abandoned.spawn(move || {
+            task::shield(|| {
+                told.add();
+                task::park();
+            });
+        }));
+        eventually("one is there to stay", || stays.is_set());
+        let told = reads.clone();
+        let reader = other.spawn(move || {
+            told.add();
+            near.read_with(|mut stream| stream.read(&mut [0])).unwrap()
+        });
+        eventually("the reader runs", || reads.is_set());
+        // On the same worker, so that the reader has parked when this runs.
+        other.spawn(|| ()).join().unwrap();
+        assert_eq!(abandoned.shutdown_timeout(Duration::from_millis(50)), 1);
+        far.write_all(b"1").unwrap();
+        assert_eq!(reader.join().unwrap(), 1);
+    });
+}
+
 #[test]
 fn a_hog_is_abandoned() {
     const NAME: &str = "life::a_hog_is_abandoned";

@@ -269,6 +269,33 @@ fn block_on_is_woken_from_other_threads() {
     });
 }
 
+/// The future is woken and then waits inside `poll`, which uses up the wake of the task.
+#[test]
+fn a_wait_inside_poll_takes_no_wake_from_block_on() {
+    fn wait_in_poll() {
+        let mut polls = 0;
+        task::block_on(poll_fn(|cx| {
+            polls += 1;
+            if polls == 2 {
+                return Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            sedge::time::sleep(Duration::from_millis(1));
+            Poll::Pending
+        }));
+        assert_eq!(polls, 2);
+    }
+
+    bounded(|| {
+        wait_in_poll();
+        sedge::run(|| {
+            wait_in_poll();
+            sedge::spawn(wait_in_poll).join().unwrap();
+            task::no_park(wait_in_poll);
+        });
+    });
+}
+
 /// In `no_park` the token still arrives, from another thread.
 #[test]
 fn park_in_no_park_waits_for_the_tasks_token() {

@@ -13,7 +13,7 @@ use sedge::runtime::Runtime;
 use sedge::task::{self, JoinHandle};
 use sedge_runtime as sedge;
 
-use crate::support::{Count, bounded, context_switches, eventually, hog_until, runtime};
+use crate::support::{Count, OnDrop, bounded, context_switches, eventually, hog_until, runtime};
 
 /// Keeps the only worker of `runtime` busy until `stop`.
 type Noise = fn(&Runtime, &Arc<AtomicBool>) -> Vec<JoinHandle<()>>;
@@ -309,6 +309,35 @@ fn no_starvation_of_what_a_stuck_worker_has() {
         }
         stop.store(true, Ordering::Relaxed);
         noises.into_iter().for_each(|noise| noise.join().unwrap());
+    });
+}
+
+/// A task that is being cancelled and holds that back, and whose calls never have to wait, goes on
+/// yielding: its queue-mate ends, which it waits for.
+#[test]
+fn no_starvation_by_a_task_that_is_being_cancelled() {
+    bounded(|| {
+        let runtime = runtime(1);
+        let (stop, started) = (Arc::new(AtomicBool::new(false)), Count::new());
+        let (ends, told) = (stop.clone(), started.clone());
+        let mate = runtime.spawn(move || {
+            let _on_drop = OnDrop(|| ends.store(true, Ordering::Relaxed));
+            told.add();
+            task::park();
+        });
+        let told = started.clone();
+        let busy = runtime.spawn(move || {
+            told.add();
+            task::shield(|| {
+                while !stopped(&stop) {
+                    task::current().unpark();
+                    task::park();
+                }
+            });
+        });
+        eventually("both have started", || started.get() == 2);
+        assert_eq!(runtime.shutdown_timeout(Duration::from_secs(25)), 0);
+        assert!(mate.join().is_err() && busy.join().is_ok());
     });
 }
 

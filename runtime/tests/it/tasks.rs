@@ -309,3 +309,29 @@ fn a_panic_message_names_the_task() {
     assert!(stderr.contains("in task 'inkwell' (id "), "{stderr}");
     assert!(stderr.contains("spilt"), "{stderr}");
 }
+
+/// The first runtime of a process starts in a destructor, in mid-unwind, where no hook can be
+/// installed; the next one makes up for it.
+#[test]
+fn a_runtime_that_starts_in_mid_unwind_leaves_the_hook_to_the_next() {
+    const NAME: &str = "tasks::a_runtime_that_starts_in_mid_unwind_leaves_the_hook_to_the_next";
+    if crate::support::is_child(NAME) {
+        let ran = Count::new();
+        let payload = catch_unwind(|| {
+            let _on_drop = OnDrop(|| {
+                if sedge::run(|| sedge::spawn(|| 1).join()).is_ok_and(|one| one == 1) {
+                    ran.add();
+                }
+            });
+            std::panic::resume_unwind(Box::new("on its way out"));
+        });
+        assert_eq!(payload.unwrap_err().downcast_ref(), Some(&"on its way out"));
+        assert_eq!(ran.get(), 1);
+        return sedge::run(|| {
+            let handle = Builder::new().name("inkwell").spawn(|| panic!("spilt")).unwrap();
+            assert!(handle.join().is_err());
+        });
+    }
+    let stderr = crate::support::succeed_in_child(NAME, |_| {});
+    assert!(stderr.contains("in task 'inkwell' (id "), "{stderr}");
+}

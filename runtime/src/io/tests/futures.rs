@@ -98,6 +98,27 @@ fn a_key_may_outlive_its_source() {
     assert!(matches!(poll_read(&next, &mut place, &patient), Poll::Ready(Ok(1))));
 }
 
+/// A key that is kept from one source to the next names the same entry, where the second source got
+/// that of the first: its waker goes with the second, too.
+#[test]
+fn a_stale_key_leaves_no_waker_behind() {
+    pretend::set(&Arc::new(Poller::new().unwrap()));
+    // The other tests take entries meanwhile: which one a source gets is not certain.
+    let same_entry = (0..10_000).any(|_| {
+        let count = Arc::<Count>::default();
+        let mut key = WaitKey::new();
+        let mut wait = || {
+            let (source, _there) = unix_pair();
+            assert!(poll_read(&source, &mut key, &count).is_pending());
+            std::ptr::from_ref(source.registration().entry())
+        };
+        let (first, second) = (wait(), wait());
+        assert_eq!(count.0.load(Ordering::Acquire), 2, "its waker went with each source");
+        first == second
+    });
+    assert!(same_entry);
+}
+
 /// A waker that counts, then panics.
 struct Bomb(Arc<Count>);
 
