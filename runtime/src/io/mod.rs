@@ -9,6 +9,7 @@
 //! - `source`: [`Source`], what users see; `operation`: one call on it, that is the loop "try,
 //!   wait, try again"; `future`: the same for futures.
 //! - `poller`: an epoll instance, one for each worker.
+//! - `registration`: a source's hold on its entry, which it takes when it first waits.
 //! - `entry`: one source that has waited: its readiness, its waiters, and the poller that it is
 //!   registered with; `readiness`: the word in it, and the protocol on which all rests; `slab`:
 //!   where entries live, so that an event for a source that is gone finds nobody.
@@ -46,6 +47,7 @@ mod home;
 mod operation;
 mod poller;
 mod readiness;
+mod registration;
 mod slab;
 mod source;
 mod sys;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::entry::HeldWake;
 use super::home;
 use super::readiness::{Direction, Snapshot};
-use super::source::{Source, earliest};
+use super::source::Source;
 use super::sys;
 use crate::wait::{self, TimedOut};
 
@@ -211,7 +211,8 @@ impl Waiting {
             return Err(wait::cancelled_error());
         }
         if let Some(timeout) = self.timeout.take() {
-            self.deadline = earliest(self.deadline, Instant::now().checked_add(timeout));
+            let ends = Instant::now().checked_add(timeout);
+            self.deadline = self.deadline.into_iter().chain(ends).min();
         }
         let registration = source.registration();
         let entry = registration.entry();

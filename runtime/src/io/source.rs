@@ -2,15 +2,12 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::sync::OnceLock;
-use std::time::Instant;
 
-use super::entry::Entry;
 use super::operation::Operation;
 use super::poller::Interest;
-use super::readiness::{Direction, Snapshot};
-use super::{slab, sys};
+use super::readiness::Direction;
+use super::registration::Registration;
+use super::sys;
 
 /// A value with a file descriptor, whose operations park the calling task instead of blocking its
 /// worker.
@@ -91,7 +88,7 @@ impl<T: AsFd> Source<T> {
     /// # }
     /// ```
     pub const fn assume_nonblocking(inner: T) -> Self {
-        Self { registration: Registration::new(), inner }
+        Self { registration: Registration::new(Interest::Plain), inner }
     }
 
     /// Whether [`Operation::transfer`] concludes from a short count that nothing is left, which saves the
@@ -113,14 +110,14 @@ impl<T: AsFd> Source<T> {
     #[must_use]
     pub fn trust_short_counts(mut self, trust: bool) -> Self {
         // What is registered already was registered for the other interest.
-        self.registration = Registration::new();
-        self.registration.interest = if trust { Interest::Priority } else { Interest::Plain };
+        let interest = if trust { Interest::Priority } else { Interest::Plain };
+        self.registration = Registration::new(interest);
         self
     }
 
     /// What [`trust_short_counts`](Self::trust_short_counts) has set. Off by default.
     pub fn trusts_short_counts(&self) -> bool {
-        self.registration.interest == Interest::Priority
+        self.registration.interest() == Interest::Priority
     }
 
     /// The wrapped value. Its descriptor must not be put into non-waiting operations' way by
@@ -279,63 +276,5 @@ impl<T: AsFd> Source<T> {
 impl<T: AsFd> AsFd for Source<T> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.inner.as_fd()
-    }
-}
-
-/// A source's place in the netpoller: none, until something has waited.
-#[derive(Debug)]
-pub(super) struct Registration {
-    entry: OnceLock<&'static Entry>,
-    interest: Interest,
-}
-
-// The entry's words and queues are consistent after a panic anywhere: a `HeldWake` passes on what
-// the panicking call held.
-impl UnwindSafe for Registration {}
-impl RefUnwindSafe for Registration {}
-
-impl Registration {
-    const fn new() -> Self {
-        Self { entry: OnceLock::new(), interest: Interest::Plain }
-    }
-
-    #[inline]
-    pub(super) fn snapshot(&self) -> Snapshot {
-        self.entry.get().map_or(Snapshot::UNREGISTERED, |entry| entry.readiness().load())
-    }
-
-    /// The entry, for somebody who is going to wait.
-    pub(super) fn entry(&self) -> &'static Entry {
-        self.entry.get_or_init(slab::allocate)
-    }
-
-    pub(super) fn interest(&self) -> Interest {
-        self.interest
-    }
-
-    /// A system call, made after `seen`, has moved less than it was asked for.
-    #[inline]
-    pub(super) fn note_short_count(&self, seen: Snapshot, direction: Direction) {
-        if self.interest == Interest::Priority && seen.trusts_short_counts() {
-            if let Some(entry) = self.entry.get() {
-                entry.readiness().clear(seen, direction);
-            }
-        }
-    }
-}
-
-impl Drop for Registration {
-    fn drop(&mut self) {
-        if let Some(entry) = self.entry.get() {
-            entry.release();
-        }
-    }
-}
-
-/// The earliest of two moments, where `None` is never.
-pub(super) fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
     }
 }
