@@ -7,8 +7,10 @@ mod convert;
 mod incoming;
 mod interrupt;
 mod listener;
+mod options;
 mod settings;
 mod stream;
+mod transfer;
 
 pub use builder::TcpListenerBuilder;
 pub use incoming::{Incoming, IntoIncoming};

@@ -1,20 +1,16 @@
-//! [`TcpStream`].
+//! [`TcpStream`]: how a connection is made, shared and ended. Its bytes are in `transfer`, its options
+//! in `options`.
 
 use std::fmt;
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
 
-use rustix::net::{RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, SendFlags, sockopt};
 use sedge_runtime::io::Source;
-use socket2::SockRef;
 
 use super::connect::connect;
 use super::settings::Settings;
 use crate::addr::{ToSocketAddrs, try_each};
-
-/// As many buffers as one system call takes.
-const MAX_BUFFERS: usize = 1024;
 
 /// A TCP stream between a local and a remote socket: [`std::net::TcpStream`] for tasks.
 ///
@@ -44,8 +40,8 @@ const MAX_BUFFERS: usize = 1024;
 /// }
 /// ```
 pub struct TcpStream {
-    source: Source<std::net::TcpStream>,
-    settings: Settings,
+    pub(super) source: Source<std::net::TcpStream>,
+    pub(super) settings: Settings,
 }
 
 impl TcpStream {
@@ -170,233 +166,6 @@ impl TcpStream {
         Ok(Self::new(twin.trust_short_counts(trusts), self.settings.share()))
     }
 
-    /// Limits how long a read waits; `None`, the default, is for ever.
-    ///
-    /// The limit is exact; what [`read_timeout`](Self::read_timeout) returns is the kernel's copy,
-    /// which is rounded up to its tick. It holds for all clones, from their next read on.
-    ///
-    /// # Errors
-    /// `InvalidInput` for zero.
-    ///
-    /// # Examples
-    /// ```no_run
-    /// use std::io::{ErrorKind, Read};
-    /// use std::time::Duration;
-    /// # let mut stream = sedge_net::TcpStream::connect("127.0.0.1:8080")?;
-    /// stream.set_read_timeout(Some(Duration::from_secs(1)))?;
-    /// match stream.read(&mut [0; 128]) {
-    ///     Err(e) if e.kind() == ErrorKind::WouldBlock => println!("nothing came"),
-    ///     other => println!("{} bytes", other?),
-    /// }
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    pub fn set_read_timeout(&self, dur: Option<Duration>) -> io::Result<()> {
-        self.std().set_read_timeout(dur)?;
-        self.settings.set_read_timeout(dur);
-        Ok(())
-    }
-
-    /// Limits how long a write waits; `None`, the default, is for ever.
-    ///
-    /// As [`set_read_timeout`](Self::set_read_timeout).
-    ///
-    /// # Errors
-    /// `InvalidInput` for zero.
-    ///
-    /// # Examples
-    /// ```no_run
-    /// use std::time::Duration;
-    /// # let stream = sedge_net::TcpStream::connect("127.0.0.1:8080")?;
-    /// stream.set_write_timeout(Some(Duration::from_secs(1)))?;
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    pub fn set_write_timeout(&self, dur: Option<Duration>) -> io::Result<()> {
-        self.std().set_write_timeout(dur)?;
-        self.settings.set_write_timeout(dur);
-        Ok(())
-    }
-
-    /// How long a read waits, rounded up to the kernel's tick. `None`: for ever.
-    ///
-    /// # Errors
-    /// Those of `getsockopt(2)`.
-    ///
-    /// # Examples
-    /// ```no_run
-    /// # let stream = sedge_net::TcpStream::connect("127.0.0.1:8080")?;
-    /// assert_eq!(stream.read_timeout()?, None);
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    pub fn read_timeout(&self) -> io::Result<Option<Duration>> {
-        self.std().read_timeout()
-    }
-
-    /// How long a write waits, rounded up to the kernel's tick. `None`: for ever.
-    ///
-    /// # Errors
-    /// Those of `getsockopt(2)`.
-    ///
-    /// # Examples
-    /// ```no_run
-    /// # let stream = sedge_net::TcpStream::connect("127.0.0.1:8080")?;
-    /// assert_eq!(stream.write_timeout()?, None);
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    pub fn write_timeout(&self) -> io::Result<Option<Duration>> {
-        self.std().write_timeout()
-    }
-
-    /// Reads without taking: the next read returns the same bytes again.
-    ///
-    /// # Blocking
-    /// Parks the task until there is something to read.
-    ///
-    /// # Cancellation
-    /// A cancellation point.
-    ///
-    /// # Errors
-    /// As [`read`](Read::read).
-    ///
-    /// # Examples
-    /// ```no_run
-    /// # let stream = sedge_net::TcpStream::connect("127.0.0.1:8080")?;
-    /// let mut first = [0];
-    /// let is_tls = stream.peek(&mut first)? == 1 && first[0] == 0x16;
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    pub fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let mut peek = |stream: &_| receive(stream, buf, RecvFlags::PEEK);
-        if self.settings.nonblocking() {
-            return peek(self.std());
-        }
-        // `run`, not `transfer`: a short peek leaves data behind.
-        self.source.reading().timeout(self.settings.read_timeout()).run(peek)
-    }
-
-    /// Whether, and for how long, the kernel goes on sending after the connection was dropped.
-    /// `Some(0)` drops what is unsent and resets the connection. Whole seconds count.
-    ///
-    /// A positive time makes the last `drop` **block its worker**, as `close(2)` then waits.
-    ///
-    /// # Errors
-    /// Those of `setsockopt(2)`.
-    ///
-    /// # Examples
-    /// ```no_run
-    /// use std::time::Duration;
-    /// # let stream = sedge_net::TcpStream::connect("127.0.0.1:8080")?;
-    /// stream.set_linger(Some(Duration::ZERO))?;
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
-        SockRef::from(self.std()).set_linger(linger)
-    }
-
-    /// What [`set_linger`](Self::set_linger) has set. `None` is the default.
-    ///
-    /// # Errors
-    /// Those of `getsockopt(2)`.
-    ///
-    /// # Examples
-    /// ```no_run
-    /// # let stream = sedge_net::TcpStream::connect("127.0.0.1:8080")?;
-    /// assert_eq!(stream.linger()?, None);
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    pub fn linger(&self) -> io::Result<Option<Duration>> {
-        SockRef::from(self.std()).linger()
-    }
-
-    /// Sends small writes at once (`TCP_NODELAY`), instead of waiting for more. Off by default.
-    ///
-    /// # Errors
-    /// Those of `setsockopt(2)`.
-    ///
-    /// # Examples
-    /// ```no_run
-    /// # let stream = sedge_net::TcpStream::connect("127.0.0.1:8080")?;
-    /// stream.set_nodelay(true)?;
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        self.std().set_nodelay(nodelay)
-    }
-
-    /// What [`set_nodelay`](Self::set_nodelay) has set.
-    ///
-    /// # Errors
-    /// Those of `getsockopt(2)`.
-    ///
-    /// # Examples
-    /// ```no_run
-    /// # let stream = sedge_net::TcpStream::connect("127.0.0.1:8080")?;
-    /// assert!(!stream.nodelay()?);
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    pub fn nodelay(&self) -> io::Result<bool> {
-        self.std().nodelay()
-    }
-
-    /// Acknowledges at once (`TCP_QUICKACK`). Linux may take this back by itself.
-    ///
-    /// # Errors
-    /// Those of `setsockopt(2)`.
-    ///
-    /// # Examples
-    /// ```no_run
-    /// # let stream = sedge_net::TcpStream::connect("127.0.0.1:8080")?;
-    /// stream.set_quickack(true)?;
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    pub fn set_quickack(&self, quickack: bool) -> io::Result<()> {
-        Ok(sockopt::set_tcp_quickack(self.std(), quickack)?)
-    }
-
-    /// Whether acknowledgements are sent at once.
-    ///
-    /// # Errors
-    /// Those of `getsockopt(2)`.
-    ///
-    /// # Examples
-    /// ```no_run
-    /// # let stream = sedge_net::TcpStream::connect("127.0.0.1:8080")?;
-    /// println!("{}", stream.quickack()?);
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    pub fn quickack(&self) -> io::Result<bool> {
-        Ok(sockopt::tcp_quickack(self.std())?)
-    }
-
-    /// Sets the time to live of the packets that are sent (`IP_TTL`).
-    ///
-    /// # Errors
-    /// `InvalidInput` outside 1 to 255.
-    ///
-    /// # Examples
-    /// ```no_run
-    /// # let stream = sedge_net::TcpStream::connect("127.0.0.1:8080")?;
-    /// stream.set_ttl(100)?;
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-        self.std().set_ttl(ttl)
-    }
-
-    /// The time to live of the packets that are sent.
-    ///
-    /// # Errors
-    /// Those of `getsockopt(2)`.
-    ///
-    /// # Examples
-    /// ```no_run
-    /// # let stream = sedge_net::TcpStream::connect("127.0.0.1:8080")?;
-    /// println!("{}", stream.ttl()?);
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    pub fn ttl(&self) -> io::Result<u32> {
-        self.std().ttl()
-    }
-
     /// Takes the socket's pending error (`SO_ERROR`).
     ///
     /// # Errors
@@ -443,96 +212,6 @@ impl TcpStream {
 
     pub(super) fn into_std(self) -> std::net::TcpStream {
         self.source.into_inner()
-    }
-
-    #[inline]
-    fn read_some(
-        &self,
-        len: usize,
-        mut op: impl FnMut(&std::net::TcpStream) -> io::Result<usize>,
-    ) -> io::Result<usize> {
-        if self.settings.nonblocking() {
-            return op(self.std());
-        }
-        self.source.reading().timeout(self.settings.read_timeout()).transfer(len, op)
-    }
-
-    #[inline]
-    fn write_some(
-        &self,
-        len: usize,
-        mut op: impl FnMut(&std::net::TcpStream) -> io::Result<usize>,
-    ) -> io::Result<usize> {
-        if self.settings.nonblocking() {
-            return op(self.std());
-        }
-        self.source.writing().timeout(self.settings.write_timeout()).transfer(len, op)
-    }
-}
-
-fn receive(stream: &std::net::TcpStream, buf: &mut [u8], flags: RecvFlags) -> io::Result<usize> {
-    let (_, n) = rustix::net::recv(stream, buf, RecvFlags::DONTWAIT | flags)?;
-    Ok(n)
-}
-
-impl Read for &TcpStream {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.read_some(buf.len(), |stream| receive(stream, buf, RecvFlags::empty()))
-    }
-
-    fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        let count = bufs.len().min(MAX_BUFFERS);
-        let bufs = &mut bufs[..count];
-        let len = bufs.iter().map(|buf| buf.len()).sum();
-        self.read_some(len, |stream| {
-            let mut control = RecvAncillaryBuffer::default();
-            Ok(rustix::net::recvmsg(stream, bufs, &mut control, RecvFlags::DONTWAIT)?.bytes)
-        })
-    }
-}
-
-impl Write for &TcpStream {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        self.write_some(buf.len(), |stream| Ok(rustix::net::send(stream, buf, flags)?))
-    }
-
-    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        let bufs = &bufs[..bufs.len().min(MAX_BUFFERS)];
-        let len = bufs.iter().map(|buf| buf.len()).sum();
-        self.write_some(len, |stream| {
-            let mut control = SendAncillaryBuffer::default();
-            Ok(rustix::net::sendmsg(stream, bufs, &mut control, flags)?)
-        })
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Read for TcpStream {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        (&*self).read(buf)
-    }
-
-    fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        (&*self).read_vectored(bufs)
-    }
-}
-
-impl Write for TcpStream {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        (&*self).write(buf)
-    }
-
-    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        (&*self).write_vectored(bufs)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

@@ -1,0 +1,144 @@
+//! How the bytes of a [`TcpStream`] move: `Read`, `Write` and [`peek`](TcpStream::peek).
+//!
+//! Each call asks for no waiting by itself (`MSG_DONTWAIT`), whatever the descriptor's mode. Where it
+//! would have waited the source waits, within the stream's time limit, unless the stream is in
+//! non-blocking mode: then there is one system call, and what it says is returned.
+
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+
+use rustix::net::{RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, SendFlags};
+use sedge_runtime::io::Operation;
+
+use super::TcpStream;
+
+/// As many buffers as one system call takes.
+const MAX_BUFFERS: usize = 1024;
+
+/// No waiting, and no `SIGPIPE`.
+const SEND_FLAGS: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
+
+/// A call that may wait for the stream.
+type Wait<'a> = Operation<'a, std::net::TcpStream>;
+
+impl TcpStream {
+    /// Reads without taking: the next read returns the same bytes again.
+    ///
+    /// # Blocking
+    /// Parks the task until there is something to read.
+    ///
+    /// # Cancellation
+    /// A cancellation point.
+    ///
+    /// # Errors
+    /// As [`read`](Read::read).
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # let stream = sedge_net::TcpStream::connect("127.0.0.1:8080")?;
+    /// let mut first = [0];
+    /// let is_tls = stream.peek(&mut first)? == 1 && first[0] == 0x16;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let mut peek = |stream: &std::net::TcpStream| receive(stream, buf, RecvFlags::PEEK);
+        match self.reading() {
+            // Not `transfer`: a short peek leaves data behind.
+            Some(reading) => reading.run(peek),
+            None => peek(self.std()),
+        }
+    }
+
+    /// A call that waits for something to read; none in non-blocking mode.
+    #[inline]
+    fn reading(&self) -> Option<Wait<'_>> {
+        let waits = !self.settings.nonblocking();
+        waits.then(|| self.source.reading().timeout(self.settings.read_timeout()))
+    }
+
+    /// A call that waits for room; none in non-blocking mode.
+    #[inline]
+    fn writing(&self) -> Option<Wait<'_>> {
+        let waits = !self.settings.nonblocking();
+        waits.then(|| self.source.writing().timeout(self.settings.write_timeout()))
+    }
+
+    /// Moves up to `len` bytes by `op`, which is repeated as long as `wait` waits.
+    #[inline]
+    fn transfer(
+        &self,
+        wait: Option<Wait<'_>>,
+        len: usize,
+        mut op: impl FnMut(&std::net::TcpStream) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        match wait {
+            Some(wait) => wait.transfer(len, op),
+            None => op(self.std()),
+        }
+    }
+}
+
+fn receive(stream: &std::net::TcpStream, buf: &mut [u8], flags: RecvFlags) -> io::Result<usize> {
+    let (_, n) = rustix::net::recv(stream, buf, RecvFlags::DONTWAIT | flags)?;
+    Ok(n)
+}
+
+impl Read for &TcpStream {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.transfer(self.reading(), buf.len(), |stream| receive(stream, buf, RecvFlags::empty()))
+    }
+
+    fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        let count = bufs.len().min(MAX_BUFFERS);
+        let bufs = &mut bufs[..count];
+        let len = bufs.iter().map(|buf| buf.len()).sum();
+        self.transfer(self.reading(), len, |stream| {
+            let mut control = RecvAncillaryBuffer::default();
+            Ok(rustix::net::recvmsg(stream, bufs, &mut control, RecvFlags::DONTWAIT)?.bytes)
+        })
+    }
+}
+
+impl Write for &TcpStream {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.transfer(self.writing(), buf.len(), |stream| {
+            Ok(rustix::net::send(stream, buf, SEND_FLAGS)?)
+        })
+    }
+
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        let bufs = &bufs[..bufs.len().min(MAX_BUFFERS)];
+        let len = bufs.iter().map(|buf| buf.len()).sum();
+        self.transfer(self.writing(), len, |stream| {
+            let mut control = SendAncillaryBuffer::default();
+            Ok(rustix::net::sendmsg(stream, bufs, &mut control, SEND_FLAGS)?)
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Read for TcpStream {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        (&*self).read(buf)
+    }
+
+    fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        (&*self).read_vectored(bufs)
+    }
+}
+
+impl Write for TcpStream {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        (&*self).write(buf)
+    }
+
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        (&*self).write_vectored(bufs)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
