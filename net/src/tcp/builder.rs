@@ -17,10 +17,14 @@ use crate::addr::{ToSocketAddrs, try_each};
 ///
 /// One acceptor for each worker, all on one port, among which the kernel distributes:
 ///
-/// ```no_run
+/// ```
 /// use sedge_net::TcpListener;
 ///
-/// let listener = TcpListener::builder().reuse_port(true).backlog(4096).bind("0.0.0.0:8080")?;
+/// # let first = TcpListener::builder().reuse_port(true).bind("127.0.0.1:0")?;
+/// # let addr = first.local_addr()?;
+/// let shared = TcpListener::builder().reuse_port(true).backlog(4096).clone();
+/// let acceptors = [shared.bind(addr)?, shared.bind(addr)?];
+/// # assert_eq!(acceptors[0].local_addr()?, acceptors[1].local_addr()?);
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -88,8 +92,11 @@ impl TcpListenerBuilder {
     /// setting (`net.ipv6.bindv6only`) holds. Ignored for IPv4 addresses.
     ///
     /// # Examples
-    /// ```no_run
-    /// let listener = sedge_net::TcpListener::builder().only_v6(true).bind("[::]:8080")?;
+    /// ```
+    /// # if std::net::TcpListener::bind("[::1]:0").is_ok() {
+    /// let listener = sedge_net::TcpListener::builder().only_v6(true).bind("[::1]:0")?;
+    /// assert!(listener.local_addr()?.is_ipv6());
+    /// # }
     /// # Ok::<(), std::io::Error>(())
     /// ```
     #[must_use]

@@ -6,6 +6,22 @@ use std::iter::FusedIterator;
 use super::{TcpListener, TcpStream};
 
 /// An infinite iterator over a listener's connections: [`TcpListener::incoming`].
+///
+/// # Blocking
+/// `next` waits as [`accept`](TcpListener::accept) does, whose cancellation and errors are its own. An
+/// error is an item like any other: the iterator goes on after it.
+///
+/// # Examples
+/// ```
+/// use sedge_net::{TcpListener, TcpStream};
+///
+/// let listener = TcpListener::bind("127.0.0.1:0")?;
+/// let clients = [0; 3].map(|_| TcpStream::connect(listener.local_addr().unwrap()).unwrap());
+/// for (client, stream) in clients.iter().zip(listener.incoming()) {
+///     assert_eq!(stream?.peer_addr()?, client.local_addr()?);
+/// }
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "iterators are lazy and do nothing unless consumed"]
 pub struct Incoming<'a> {
@@ -14,6 +30,24 @@ pub struct Incoming<'a> {
 
 /// An infinite iterator over a listener's connections, which owns it:
 /// [`TcpListener::into_incoming`].
+///
+/// Blocking, cancellation and errors are those of [`Incoming`].
+///
+/// # Examples
+/// ```
+/// use sedge_net::{IntoIncoming, TcpListener, TcpStream};
+///
+/// fn connections() -> std::io::Result<IntoIncoming> {
+///     let listener = TcpListener::bind("127.0.0.1:0")?;
+///     # std::thread::spawn({ let a = listener.local_addr()?; move || TcpStream::connect(a).unwrap() });
+///     Ok(listener.into_incoming())
+/// }
+///
+/// for stream in connections()?.take(1) {
+///     assert!(stream?.peer_addr()?.ip().is_loopback());
+/// }
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "iterators are lazy and do nothing unless consumed"]
 pub struct IntoIncoming {

@@ -19,17 +19,26 @@ use crate::addr::ToSocketAddrs;
 ///
 /// # Examples
 ///
-/// ```no_run
-/// use std::io::{self, Write};
-/// use sedge_net::TcpListener;
+/// ```
+/// use std::io::{Read, Write};
+/// use sedge_net::{TcpListener, TcpStream};
 ///
-/// fn main() -> io::Result<()> {
-///     let listener = TcpListener::bind("127.0.0.1:80")?;
-///     for stream in listener.incoming() {
-///         stream?.write_all(b"hello\n")?;
-///     }
+/// # fn main() -> std::io::Result<()> {
+/// sedge_runtime::run(|| {
+///     let listener = TcpListener::bind("127.0.0.1:0")?;
+///     let addr = listener.local_addr()?;
+///     sedge_runtime::spawn(move || -> std::io::Result<()> {
+///         for stream in listener.incoming() {
+///             stream?.write_all(b"hello\n")?;
+///         }
+///         Ok(())
+///     });
+///     let mut greeting = String::new();
+///     TcpStream::connect(addr)?.read_to_string(&mut greeting)?;
+///     assert_eq!(greeting, "hello\n");
 ///     Ok(())
-/// }
+/// })
+/// # }
 /// ```
 pub struct TcpListener {
     source: Source<std::net::TcpListener>,
@@ -143,10 +152,11 @@ impl TcpListener {
     /// errors does not spin, and goes on when descriptors are free again.
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// # let listener = sedge_net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let client = sedge_net::TcpStream::connect(listener.local_addr()?)?;
     /// let (stream, addr) = listener.accept()?;
-    /// println!("a connection from {addr}");
+    /// assert_eq!(stream.peer_addr()?, addr);
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
@@ -166,10 +176,12 @@ impl TcpListener {
     /// The connections, one [`accept`](Self::accept) after the other. Never ends.
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// # let listener = sedge_net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let client = sedge_net::TcpStream::connect(listener.local_addr()?)?;
     /// for stream in listener.incoming() {
     ///     println!("a connection from {}", stream?.peer_addr()?);
+    ///     # break;
     /// }
     /// # Ok::<(), std::io::Error>(())
     /// ```
@@ -180,9 +192,11 @@ impl TcpListener {
     /// The same, owning the listener.
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// # let listener = sedge_net::TcpListener::bind("127.0.0.1:0")?;
-    /// let connections = listener.into_incoming().filter_map(Result::ok);
+    /// # let client = sedge_net::TcpStream::connect(listener.local_addr()?)?;
+    /// let mut connections = listener.into_incoming().filter_map(Result::ok);
+    /// assert!(connections.next().is_some());
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn into_incoming(self) -> IntoIncoming {
@@ -212,7 +226,8 @@ impl TcpListener {
     /// # Examples
     /// ```
     /// let listener = sedge_net::TcpListener::bind("127.0.0.1:0")?;
-    /// println!("{}", listener.ttl()?);
+    /// listener.set_ttl(100)?;
+    /// assert_eq!(listener.ttl()?, 100);
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn ttl(&self) -> io::Result<u32> {
@@ -224,6 +239,9 @@ impl TcpListener {
     ///
     /// # Errors
     /// Always, on a bound socket: those of `setsockopt(2)`.
+    ///
+    /// # Examples
+    /// See [`TcpListenerBuilder::only_v6`].
     #[deprecated(note = "this option can only be set before the socket is bound")]
     pub fn set_only_v6(&self, only_v6: bool) -> io::Result<()> {
         #[expect(deprecated, reason = "it mirrors a deprecated method")]
@@ -234,6 +252,9 @@ impl TcpListener {
     ///
     /// # Errors
     /// Those of `getsockopt(2)`, as for an IPv4 listener.
+    ///
+    /// # Examples
+    /// See [`TcpListenerBuilder::only_v6`].
     #[deprecated(note = "this option can only be set before the socket is bound")]
     pub fn only_v6(&self) -> io::Result<bool> {
         #[expect(deprecated, reason = "it mirrors a deprecated method")]

@@ -18,15 +18,13 @@ impl TcpStream {
     /// `InvalidInput` for zero.
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use std::io::{ErrorKind, Read};
     /// use std::time::Duration;
-    /// # let mut stream = sedge_net::TcpStream::connect("127.0.0.1:8080")?;
-    /// stream.set_read_timeout(Some(Duration::from_secs(1)))?;
-    /// match stream.read(&mut [0; 128]) {
-    ///     Err(e) if e.kind() == ErrorKind::WouldBlock => println!("nothing came"),
-    ///     other => println!("{} bytes", other?),
-    /// }
+    /// # let listener = sedge_net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let mut stream = sedge_net::TcpStream::connect(listener.local_addr()?)?;
+    /// stream.set_read_timeout(Some(Duration::from_millis(1)))?;
+    /// assert_eq!(stream.read(&mut [0; 128]).unwrap_err().kind(), ErrorKind::WouldBlock);
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn set_read_timeout(&self, dur: Option<Duration>) -> io::Result<()> {
@@ -43,10 +41,19 @@ impl TcpStream {
     /// `InvalidInput` for zero.
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
+    /// use std::io::{ErrorKind, Write};
     /// use std::time::Duration;
-    /// # let stream = sedge_net::TcpStream::connect("127.0.0.1:8080")?;
-    /// stream.set_write_timeout(Some(Duration::from_secs(1)))?;
+    /// # let listener = sedge_net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let mut stream = sedge_net::TcpStream::connect(listener.local_addr()?)?;
+    /// stream.set_write_timeout(Some(Duration::from_millis(1)))?;
+    /// // Nobody reads at the other end: at some point there is no room.
+    /// let full = loop {
+    ///     if let Err(error) = stream.write(&[0; 64 * 1024]) {
+    ///         break error;
+    ///     }
+    /// };
+    /// assert_eq!(full.kind(), ErrorKind::WouldBlock);
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn set_write_timeout(&self, dur: Option<Duration>) -> io::Result<()> {
@@ -61,8 +68,9 @@ impl TcpStream {
     /// Those of `getsockopt(2)`.
     ///
     /// # Examples
-    /// ```no_run
-    /// # let stream = sedge_net::TcpStream::connect("127.0.0.1:8080")?;
+    /// ```
+    /// # let listener = sedge_net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let stream = sedge_net::TcpStream::connect(listener.local_addr()?)?;
     /// assert_eq!(stream.read_timeout()?, None);
     /// # Ok::<(), std::io::Error>(())
     /// ```
@@ -76,8 +84,9 @@ impl TcpStream {
     /// Those of `getsockopt(2)`.
     ///
     /// # Examples
-    /// ```no_run
-    /// # let stream = sedge_net::TcpStream::connect("127.0.0.1:8080")?;
+    /// ```
+    /// # let listener = sedge_net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let stream = sedge_net::TcpStream::connect(listener.local_addr()?)?;
     /// assert_eq!(stream.write_timeout()?, None);
     /// # Ok::<(), std::io::Error>(())
     /// ```
@@ -94,10 +103,15 @@ impl TcpStream {
     /// Those of `setsockopt(2)`.
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
+    /// use std::io::{ErrorKind, Read};
     /// use std::time::Duration;
-    /// # let stream = sedge_net::TcpStream::connect("127.0.0.1:8080")?;
+    /// # let listener = sedge_net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let stream = sedge_net::TcpStream::connect(listener.local_addr()?)?;
+    /// # let (mut peer, _) = listener.accept()?;
     /// stream.set_linger(Some(Duration::ZERO))?;
+    /// drop(stream);
+    /// assert_eq!(peer.read(&mut [0; 128]).unwrap_err().kind(), ErrorKind::ConnectionReset);
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
@@ -110,8 +124,9 @@ impl TcpStream {
     /// Those of `getsockopt(2)`.
     ///
     /// # Examples
-    /// ```no_run
-    /// # let stream = sedge_net::TcpStream::connect("127.0.0.1:8080")?;
+    /// ```
+    /// # let listener = sedge_net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let stream = sedge_net::TcpStream::connect(listener.local_addr()?)?;
     /// assert_eq!(stream.linger()?, None);
     /// # Ok::<(), std::io::Error>(())
     /// ```
@@ -125,8 +140,9 @@ impl TcpStream {
     /// Those of `setsockopt(2)`.
     ///
     /// # Examples
-    /// ```no_run
-    /// # let stream = sedge_net::TcpStream::connect("127.0.0.1:8080")?;
+    /// ```
+    /// # let listener = sedge_net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let stream = sedge_net::TcpStream::connect(listener.local_addr()?)?;
     /// stream.set_nodelay(true)?;
     /// # Ok::<(), std::io::Error>(())
     /// ```
@@ -140,8 +156,9 @@ impl TcpStream {
     /// Those of `getsockopt(2)`.
     ///
     /// # Examples
-    /// ```no_run
-    /// # let stream = sedge_net::TcpStream::connect("127.0.0.1:8080")?;
+    /// ```
+    /// # let listener = sedge_net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let stream = sedge_net::TcpStream::connect(listener.local_addr()?)?;
     /// assert!(!stream.nodelay()?);
     /// # Ok::<(), std::io::Error>(())
     /// ```
@@ -155,8 +172,9 @@ impl TcpStream {
     /// Those of `setsockopt(2)`.
     ///
     /// # Examples
-    /// ```no_run
-    /// # let stream = sedge_net::TcpStream::connect("127.0.0.1:8080")?;
+    /// ```
+    /// # let listener = sedge_net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let stream = sedge_net::TcpStream::connect(listener.local_addr()?)?;
     /// stream.set_quickack(true)?;
     /// # Ok::<(), std::io::Error>(())
     /// ```
@@ -170,9 +188,11 @@ impl TcpStream {
     /// Those of `getsockopt(2)`.
     ///
     /// # Examples
-    /// ```no_run
-    /// # let stream = sedge_net::TcpStream::connect("127.0.0.1:8080")?;
-    /// println!("{}", stream.quickack()?);
+    /// ```
+    /// # let listener = sedge_net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let stream = sedge_net::TcpStream::connect(listener.local_addr()?)?;
+    /// stream.set_quickack(false)?;
+    /// assert!(!stream.quickack()?);
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn quickack(&self) -> io::Result<bool> {
@@ -185,8 +205,9 @@ impl TcpStream {
     /// `InvalidInput` outside 1 to 255.
     ///
     /// # Examples
-    /// ```no_run
-    /// # let stream = sedge_net::TcpStream::connect("127.0.0.1:8080")?;
+    /// ```
+    /// # let listener = sedge_net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let stream = sedge_net::TcpStream::connect(listener.local_addr()?)?;
     /// stream.set_ttl(100)?;
     /// # Ok::<(), std::io::Error>(())
     /// ```
@@ -200,9 +221,11 @@ impl TcpStream {
     /// Those of `getsockopt(2)`.
     ///
     /// # Examples
-    /// ```no_run
-    /// # let stream = sedge_net::TcpStream::connect("127.0.0.1:8080")?;
-    /// println!("{}", stream.ttl()?);
+    /// ```
+    /// # let listener = sedge_net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let stream = sedge_net::TcpStream::connect(listener.local_addr()?)?;
+    /// stream.set_ttl(100)?;
+    /// assert_eq!(stream.ttl()?, 100);
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn ttl(&self) -> io::Result<u32> {

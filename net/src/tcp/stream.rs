@@ -28,16 +28,30 @@ use crate::addr::{ToSocketAddrs, try_each};
 ///
 /// # Examples
 ///
-/// ```no_run
+/// ```
 /// use std::io::prelude::*;
-/// use sedge_net::TcpStream;
+/// use sedge_net::{TcpListener, TcpStream};
 ///
-/// fn main() -> std::io::Result<()> {
-///     let mut stream = TcpStream::connect("127.0.0.1:34254")?;
-///     stream.write_all(&[1])?;
-///     stream.read(&mut [0; 128])?;
+/// # fn main() -> std::io::Result<()> {
+/// sedge_runtime::run(|| {
+///     let listener = TcpListener::bind("127.0.0.1:0")?;
+///     let addr = listener.local_addr()?;
+///     let client = sedge_runtime::spawn(move || -> std::io::Result<String> {
+///         let mut stream = TcpStream::connect(addr)?;
+///         stream.write_all(b"ping")?;
+///         let mut answer = String::new();
+///         stream.read_to_string(&mut answer)?;
+///         Ok(answer)
+///     });
+///     let (mut stream, _) = listener.accept()?;
+///     let mut request = [0; 4];
+///     stream.read_exact(&mut request)?;
+///     stream.write_all(&request)?;
+///     drop(stream);
+///     assert_eq!(client.join().unwrap()?, "ping");
 ///     Ok(())
-/// }
+/// })
+/// # }
 /// ```
 pub struct TcpStream {
     pub(super) source: Source<std::net::TcpStream>,
@@ -64,11 +78,14 @@ impl TcpStream {
     /// `InvalidInput` if there is no address; those of [`ToSocketAddrs`].
     ///
     /// # Examples
-    /// ```no_run
-    /// use sedge_net::{SocketAddr, TcpStream};
+    /// ```
+    /// use sedge_net::{SocketAddr, TcpListener, TcpStream};
     ///
-    /// let addrs = [SocketAddr::from(([127, 0, 0, 1], 8080)), SocketAddr::from(([127, 0, 0, 1], 80))];
-    /// let stream = TcpStream::connect(&addrs[..])?;
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// // Nobody listens at the first: its port was taken and given back.
+    /// let closed = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    /// let stream = TcpStream::connect(&[closed, listener.local_addr()?][..])?;
+    /// assert_eq!(stream.peer_addr()?, listener.local_addr()?);
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn connect<A: ToSocketAddrs>(addr: A) -> io::Result<Self> {
@@ -88,12 +105,13 @@ impl TcpStream {
     /// [`connect`](Self::connect).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use std::time::Duration;
-    /// use sedge_net::{SocketAddr, TcpStream};
+    /// use sedge_net::{TcpListener, TcpStream};
     ///
-    /// let addr = SocketAddr::from(([127, 0, 0, 1], 8080));
-    /// let stream = TcpStream::connect_timeout(&addr, Duration::from_secs(1))?;
+    /// let addr = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    /// let refused = TcpStream::connect_timeout(&addr, Duration::from_secs(10)).unwrap_err();
+    /// assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn connect_timeout(addr: &SocketAddr, timeout: Duration) -> io::Result<Self> {
@@ -106,9 +124,10 @@ impl TcpStream {
     /// `NotConnected` once the connection has been reset, and those of `getpeername(2)`.
     ///
     /// # Examples
-    /// ```no_run
-    /// # let stream = sedge_net::TcpStream::connect("127.0.0.1:8080")?;
-    /// assert_eq!(stream.peer_addr()?, "127.0.0.1:8080".parse().unwrap());
+    /// ```
+    /// # let listener = sedge_net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let stream = sedge_net::TcpStream::connect(listener.local_addr()?)?;
+    /// assert_eq!(stream.peer_addr()?, listener.local_addr()?);
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
@@ -121,9 +140,11 @@ impl TcpStream {
     /// Those of `getsockname(2)`.
     ///
     /// # Examples
-    /// ```no_run
-    /// # let stream = sedge_net::TcpStream::connect("127.0.0.1:8080")?;
-    /// println!("from port {}", stream.local_addr()?.port());
+    /// ```
+    /// # let listener = sedge_net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let stream = sedge_net::TcpStream::connect(listener.local_addr()?)?;
+    /// let (_, client) = listener.accept()?;
+    /// assert_eq!(stream.local_addr()?, client);
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -137,11 +158,15 @@ impl TcpStream {
     /// `NotConnected` if it has ended already, and others of `shutdown(2)`.
     ///
     /// # Examples
-    /// ```no_run
-    /// use sedge_net::{Shutdown, TcpStream};
+    /// ```
+    /// use std::io::Read;
+    /// use sedge_net::Shutdown;
     ///
-    /// let stream = TcpStream::connect("127.0.0.1:8080")?;
+    /// # let listener = sedge_net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let stream = sedge_net::TcpStream::connect(listener.local_addr()?)?;
+    /// let (mut peer, _) = listener.accept()?;
     /// stream.shutdown(Shutdown::Write)?;
+    /// assert_eq!(peer.read(&mut [0; 128])?, 0);
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
@@ -155,9 +180,18 @@ impl TcpStream {
     /// At the limit on descriptors (`EMFILE`, `ENFILE`).
     ///
     /// # Examples
-    /// ```no_run
-    /// # let stream = sedge_net::TcpStream::connect("127.0.0.1:8080")?;
-    /// let reader = stream.try_clone()?;
+    /// ```
+    /// use std::io::{Read, Write};
+    ///
+    /// # let listener = sedge_net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let stream = sedge_net::TcpStream::connect(listener.local_addr()?)?;
+    /// # let (mut peer, _) = listener.accept()?;
+    /// let (mut reader, mut writer) = (stream.try_clone()?, stream);
+    /// writer.write_all(b"ping")?;
+    /// # std::io::copy(&mut peer.try_clone()?.take(4), &mut peer)?;
+    /// let mut echo = [0; 4];
+    /// reader.read_exact(&mut echo)?;
+    /// assert_eq!(&echo, b"ping");
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn try_clone(&self) -> io::Result<Self> {
@@ -172,8 +206,9 @@ impl TcpStream {
     /// Those of `getsockopt(2)`.
     ///
     /// # Examples
-    /// ```no_run
-    /// # let stream = sedge_net::TcpStream::connect("127.0.0.1:8080")?;
+    /// ```
+    /// # let listener = sedge_net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let stream = sedge_net::TcpStream::connect(listener.local_addr()?)?;
     /// assert!(stream.take_error()?.is_none());
     /// # Ok::<(), std::io::Error>(())
     /// ```
@@ -190,14 +225,12 @@ impl TcpStream {
     /// Those of `ioctl(2)`.
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use std::io::{ErrorKind, Read};
-    /// # let mut stream = sedge_net::TcpStream::connect("127.0.0.1:8080")?;
+    /// # let listener = sedge_net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let mut stream = sedge_net::TcpStream::connect(listener.local_addr()?)?;
     /// stream.set_nonblocking(true)?;
-    /// match stream.read(&mut [0; 128]) {
-    ///     Err(e) if e.kind() == ErrorKind::WouldBlock => println!("nothing there"),
-    ///     other => println!("{} bytes", other?),
-    /// }
+    /// assert_eq!(stream.read(&mut [0; 128]).unwrap_err().kind(), ErrorKind::WouldBlock);
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {

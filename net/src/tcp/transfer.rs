@@ -30,13 +30,25 @@ impl TcpStream {
     /// A cancellation point.
     ///
     /// # Errors
-    /// As [`read`](Read::read).
+    /// `WouldBlock` when the [read timeout](Self::set_read_timeout) has passed, or at once in
+    /// [non-blocking mode](Self::set_nonblocking); `ConnectionReset` and others of `recv(2)`.
     ///
     /// # Examples
-    /// ```no_run
-    /// # let stream = sedge_net::TcpStream::connect("127.0.0.1:8080")?;
+    /// ```
+    /// use std::io::{Read, Write};
+    ///
+    /// # let listener = sedge_net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let stream = sedge_net::TcpStream::connect(listener.local_addr()?)?;
+    /// # let (mut peer, _) = listener.accept()?;
+    /// # peer.write_all(b"GET / HTTP/1.1\r\n")?;
     /// let mut first = [0];
-    /// let is_tls = stream.peek(&mut first)? == 1 && first[0] == 0x16;
+    /// assert_eq!(stream.peek(&mut first)?, 1);
+    /// let is_tls = first == [0x16];
+    /// assert!(!is_tls);
+    ///
+    /// let mut method = [0; 3];
+    /// (&stream).read_exact(&mut method)?;
+    /// assert_eq!(&method, b"GET");
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {

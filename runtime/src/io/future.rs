@@ -28,9 +28,7 @@ impl WaitKey {
     /// A place in no queue.
     ///
     /// # Examples
-    /// ```
-    /// let key = sedge_runtime::io::WaitKey::new();
-    /// ```
+    /// See [`Source::poll_read_with`].
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -69,19 +67,34 @@ impl<T: AsFd> Source<T> {
     /// # Blocking
     /// Neither parks nor blocks.
     ///
+    /// # Cancellation
+    /// Not a cancellation point. Dropped while pending, the future has moved nothing; its `key` takes it
+    /// out of the queue.
+    ///
     /// # Errors
-    /// As [`Source::read_with`]. Polled by a plain thread, or inside `no_park`, it waits with a worker
-    /// of the default runtime: what starting that returns.
+    /// What `op` returns, `WouldBlock` excepted; and when it has to wait: `Unsupported` for a file
+    /// that epoll refuses, `AlreadyExists` for a descriptor that another source has,
+    /// `QuotaExceeded` at the limit on registrations. Polled by a plain thread, or inside `no_park`,
+    /// it waits with a worker of the default runtime: what starting that returns.
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// use sedge::io::{Source, WaitKey};
     /// use std::net::UdpSocket;
-    /// use sedge_runtime::io::{Source, WaitKey};
     ///
     /// async fn receive(source: &Source<UdpSocket>, buf: &mut [u8]) -> std::io::Result<usize> {
     ///     let mut key = WaitKey::new();
     ///     std::future::poll_fn(|cx| source.poll_read_with(cx, &mut key, |s| s.recv(buf))).await
     /// }
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # let source = Source::new(UdpSocket::bind("127.0.0.1:0")?)?;
+    /// # source.get_ref().connect(source.get_ref().local_addr()?)?;
+    /// # source.get_ref().send(b"ping")?;
+    /// assert_eq!(sedge::task::block_on(receive(&source, &mut [0; 1500]))?, 4);
+    /// # Ok(())
+    /// # }
     /// ```
     pub fn poll_read_with<R>(
         &self,
@@ -92,17 +105,27 @@ impl<T: AsFd> Source<T> {
         self.poll_with(Direction::Read, cx, key, op)
     }
 
-    /// [`poll_read_with`](Self::poll_read_with), for writing.
+    /// [`poll_read_with`](Self::poll_read_with), for writing: `Pending` until the source may be writable.
+    ///
+    /// Blocking, cancellation and errors are those of [`poll_read_with`](Self::poll_read_with).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// use sedge::io::{Source, WaitKey};
     /// use std::net::UdpSocket;
-    /// use sedge_runtime::io::{Source, WaitKey};
     ///
     /// async fn send(source: &Source<UdpSocket>, buf: &[u8]) -> std::io::Result<usize> {
     ///     let mut key = WaitKey::new();
     ///     std::future::poll_fn(|cx| source.poll_write_with(cx, &mut key, |s| s.send(buf))).await
     /// }
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # let source = Source::new(UdpSocket::bind("127.0.0.1:0")?)?;
+    /// # source.get_ref().connect(source.get_ref().local_addr()?)?;
+    /// assert_eq!(sedge::task::block_on(send(&source, b"ping"))?, 4);
+    /// # Ok(())
+    /// # }
     /// ```
     pub fn poll_write_with<R>(
         &self,
@@ -116,33 +139,55 @@ impl<T: AsFd> Source<T> {
     /// Returns `Ready` if the source is readable, has ended, or has an error; otherwise arranges for
     /// `cx`'s task to be woken.
     ///
-    /// As [`Source::readable`]; errors as for [`poll_read_with`](Self::poll_read_with).
+    /// As [`Source::readable`], the answer is the kernel's, and may no longer hold.
+    ///
+    /// # Errors
+    /// Those of `poll(2)`; and, when it has to wait, those of [`poll_read_with`](Self::poll_read_with).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// use sedge::io::{Source, WaitKey};
     /// use std::net::UdpSocket;
-    /// use sedge_runtime::io::{Source, WaitKey};
     ///
     /// async fn readable(source: &Source<UdpSocket>) -> std::io::Result<()> {
     ///     let mut key = WaitKey::new();
     ///     std::future::poll_fn(|cx| source.poll_readable(cx, &mut key)).await
     /// }
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # let source = Source::new(UdpSocket::bind("127.0.0.1:0")?)?;
+    /// # source.get_ref().connect(source.get_ref().local_addr()?)?;
+    /// # source.get_ref().send(b"ping")?;
+    /// sedge::task::block_on(readable(&source))?;
+    /// assert_eq!(source.get_ref().recv(&mut [0; 1500])?, 4);
+    /// # Ok(())
+    /// # }
     /// ```
     pub fn poll_readable(&self, cx: &mut Context<'_>, key: &mut WaitKey) -> Poll<io::Result<()>> {
         self.poll_read_with(cx, key, |source| poll_now(source, Direction::Read))
     }
 
-    /// [`poll_readable`](Self::poll_readable), for writing.
+    /// [`poll_readable`](Self::poll_readable), for writing, with the same errors.
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// use sedge::io::{Source, WaitKey};
     /// use std::net::UdpSocket;
-    /// use sedge_runtime::io::{Source, WaitKey};
     ///
     /// async fn writable(source: &Source<UdpSocket>) -> std::io::Result<()> {
     ///     let mut key = WaitKey::new();
     ///     std::future::poll_fn(|cx| source.poll_writable(cx, &mut key)).await
     /// }
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # let source = Source::new(UdpSocket::bind("127.0.0.1:0")?)?;
+    /// # source.get_ref().connect(source.get_ref().local_addr()?)?;
+    /// sedge::task::block_on(writable(&source))?;
+    /// source.get_ref().send(b"ping")?;
+    /// # Ok(())
+    /// # }
     /// ```
     pub fn poll_writable(&self, cx: &mut Context<'_>, key: &mut WaitKey) -> Poll<io::Result<()>> {
         self.poll_write_with(cx, key, |source| poll_now(source, Direction::Write))

@@ -20,8 +20,8 @@ use crate::wait::{self, TimedOut};
 /// plain thread and in `no_park` they block the thread.
 ///
 /// # Cancellation
-/// They are cancellation points, at entry and while they wait. In a task that is being cancelled,
-/// where they would wait, they return an error that is neither `Interrupted` nor `WouldBlock`.
+/// They are cancellation points, at entry and while they wait. In a destructor of a task that is
+/// being cancelled, where they would wait, they return an error of the kind `Other`.
 ///
 /// # Errors
 /// What the operation returns, `WouldBlock` excepted. When time is up, `WouldBlock` (`EAGAIN`), as a
@@ -31,13 +31,14 @@ use crate::wait::{self, TimedOut};
 ///
 /// # Examples
 ///
-/// ```no_run
+/// ```
+/// # use sedge_runtime as sedge;
 /// use std::time::Duration;
 /// # fn main() -> std::io::Result<()> {
-/// # let source = sedge_runtime::io::Source::new(std::net::UdpSocket::bind("127.0.0.1:0")?)?;
+/// # let source = sedge::io::Source::new(std::net::UdpSocket::bind("127.0.0.1:0")?)?;
 /// let mut buf = [0; 1500];
-/// let one_second = Some(Duration::from_secs(1));
-/// match source.reading().timeout(one_second).run(|s| s.recv(&mut buf)) {
+/// let soon = Some(Duration::from_millis(1));
+/// match source.reading().timeout(soon).run(|s| s.recv(&mut buf)) {
 ///     Ok(n) => println!("{n} bytes"),
 ///     Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => println!("nothing came"),
 ///     Err(e) => return Err(e),
@@ -61,7 +62,8 @@ impl<'a, T: AsFd> Operation<'a, T> {
     /// Gives up when it has waited for `timeout` in all; `None`, the default, is for ever. The clock
     /// is read only if the operation has to wait.
     ///
-    /// See [`Operation`] for an example.
+    /// # Examples
+    /// See [`Operation`].
     pub const fn timeout(mut self, timeout: Option<Duration>) -> Self {
         self.timeout = timeout;
         self
@@ -72,12 +74,16 @@ impl<'a, T: AsFd> Operation<'a, T> {
     /// An operation that succeeds at once succeeds even if the deadline has passed.
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use std::time::{Duration, Instant};
+    /// # use sedge_runtime as sedge;
+    /// # use std::net::UdpSocket;
     /// # fn main() -> std::io::Result<()> {
-    /// # let source = sedge_runtime::io::Source::new(std::net::UdpSocket::bind("127.0.0.1:0")?)?;
+    /// # let source = sedge::io::Source::new(UdpSocket::bind("127.0.0.1:0")?)?;
+    /// # source.get_ref().connect(source.get_ref().local_addr()?)?;
     /// let deadline = Instant::now() + Duration::from_secs(1);
     /// let mut buf = [0; 1500];
+    /// source.writing().deadline(Some(deadline)).run(|s| s.send(b"ping"))?;
     /// source.reading().deadline(Some(deadline)).run(|s| s.recv(&mut buf))?;
     /// # Ok(())
     /// # }
@@ -91,7 +97,11 @@ impl<'a, T: AsFd> Operation<'a, T> {
     ///
     /// `op` is not called at all as long as the source is known not to be ready.
     ///
-    /// See [`Operation`] for an example.
+    /// # Errors
+    /// Those of [`Operation`].
+    ///
+    /// # Examples
+    /// See [`Operation`].
     #[inline]
     pub fn run<R>(self, op: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
         self.drive(op, |_| false)
@@ -101,14 +111,21 @@ impl<'a, T: AsFd> Operation<'a, T> {
     /// trusts short counts ([`Source::trust_short_counts`]), a count between zero and `len` says that
     /// the source is not ready any more.
     ///
+    /// # Errors
+    /// Those of [`Operation`].
+    ///
     /// # Examples
-    /// ```no_run
-    /// use std::io::Read;
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// use std::io::{Read, Write};
     /// # fn main() -> std::io::Result<()> {
-    /// # let stream = std::net::TcpStream::connect("127.0.0.1:80")?;
-    /// let source = sedge_runtime::io::Source::new(stream)?.trust_short_counts(true);
+    /// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let stream = std::net::TcpStream::connect(listener.local_addr()?)?;
+    /// # listener.accept()?.0.write_all(b"ping")?;
+    /// let source = sedge::io::Source::new(stream)?.trust_short_counts(true);
     /// let mut buf = [0; 4096];
     /// let n = source.reading().transfer(buf.len(), |mut s| s.read(&mut buf))?;
+    /// assert_eq!(&buf[..n], b"ping");
     /// # Ok(())
     /// # }
     /// ```
@@ -124,12 +141,21 @@ impl<'a, T: AsFd> Operation<'a, T> {
     /// Waits until the kernel says, by `poll(2)`, that the source is ready in this direction, has
     /// ended, or has an error.
     ///
+    /// # Errors
+    /// Those of `poll(2)`, and those of [`Operation`].
+    ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use std::time::Duration;
+    /// # use sedge_runtime as sedge;
+    /// # use std::net::UdpSocket;
     /// # fn main() -> std::io::Result<()> {
-    /// # let source = sedge_runtime::io::Source::new(std::net::UdpSocket::bind("127.0.0.1:0")?)?;
-    /// source.reading().timeout(Some(Duration::from_secs(1))).ready()?;
+    /// # let source = sedge::io::Source::new(UdpSocket::bind("127.0.0.1:0")?)?;
+    /// # source.get_ref().connect(source.get_ref().local_addr()?)?;
+    /// let soon = Some(Duration::from_millis(1));
+    /// let error = source.reading().timeout(soon).ready().unwrap_err();
+    /// assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+    /// source.writing().timeout(soon).ready()?;
     /// # Ok(())
     /// # }
     /// ```

@@ -27,19 +27,25 @@ use super::sys;
 ///
 /// A pair of sockets, of a kind that no type in this workspace wraps:
 ///
-/// ```no_run
+/// ```
+/// # use sedge_runtime as sedge;
+/// use sedge::io::Source;
 /// use std::io::{Read, Write};
 /// use std::os::unix::net::UnixStream;
-/// use sedge_runtime::io::Source;
 ///
 /// # fn main() -> std::io::Result<()> {
-/// let (a, b) = UnixStream::pair()?;
-/// let (a, b) = (Source::new(a)?, Source::new(b)?);
-/// a.write_with(|mut s| s.write(b"ping"))?;
-/// let mut buf = [0; 4];
-/// let n = b.read_with(|mut s| s.read(&mut buf))?;
-/// assert_eq!(&buf[..n], b"ping");
-/// # Ok(())
+/// sedge::run(|| {
+///     let (a, b) = UnixStream::pair()?;
+///     let (a, b) = (Source::new(a)?, Source::new(b)?);
+///     let reader = sedge::spawn(move || {
+///         let mut buf = [0; 4];
+///         let n = b.read_with(|mut s| s.read(&mut buf))?;
+///         Ok::<_, std::io::Error>(buf[..n].to_vec())
+///     });
+///     a.write_with(|mut s| s.write(b"ping"))?;
+///     assert_eq!(reader.join().unwrap()?, b"ping");
+///     Ok(())
+/// })
 /// # }
 /// ```
 #[derive(Debug)]
@@ -62,10 +68,11 @@ impl<T: AsFd> Source<T> {
     /// Those of `fcntl(2)`.
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
+    /// # use sedge_runtime as sedge;
     /// # fn main() -> std::io::Result<()> {
     /// let socket = std::net::UdpSocket::bind("127.0.0.1:0")?;
-    /// let source = sedge_runtime::io::Source::new(socket)?;
+    /// let source = sedge::io::Source::new(socket)?;
     /// # Ok(())
     /// # }
     /// ```
@@ -79,11 +86,12 @@ impl<T: AsFd> Source<T> {
     /// waits all the same blocks its worker.
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
+    /// # use sedge_runtime as sedge;
     /// # fn main() -> std::io::Result<()> {
     /// let socket = std::net::UdpSocket::bind("127.0.0.1:0")?;
     /// socket.set_nonblocking(true)?;
-    /// let source = sedge_runtime::io::Source::assume_nonblocking(socket);
+    /// let source = sedge::io::Source::assume_nonblocking(socket);
     /// # Ok(())
     /// # }
     /// ```
@@ -91,18 +99,22 @@ impl<T: AsFd> Source<T> {
         Self { registration: Registration::new(Interest::Plain), inner }
     }
 
-    /// Whether [`Operation::transfer`] concludes from a short count that nothing is left, which saves the
-    /// system call that would say so. Off by default.
+    /// Whether [`Operation::transfer`] concludes from a short count that nothing is left, which saves
+    /// the system call that would say so. Off by default.
     ///
     /// **For TCP streams only.** Elsewhere data may be queued behind a short read without a further
     /// event: Unix streams after a descriptor was passed, terminals, pipes in packet mode, inotify,
     /// datagrams, kernel TLS. A read that is never told of it waits for ever.
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// use std::net::TcpStream;
+    ///
     /// # fn main() -> std::io::Result<()> {
-    /// let stream = std::net::TcpStream::connect("127.0.0.1:80")?;
-    /// let source = sedge_runtime::io::Source::new(stream)?.trust_short_counts(true);
+    /// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let addr = listener.local_addr()?;
+    /// let source = sedge::io::Source::new(TcpStream::connect(addr)?)?.trust_short_counts(true);
     /// assert!(source.trusts_short_counts());
     /// # Ok(())
     /// # }
@@ -116,6 +128,9 @@ impl<T: AsFd> Source<T> {
     }
 
     /// What [`trust_short_counts`](Self::trust_short_counts) has set. Off by default.
+    ///
+    /// # Examples
+    /// See [`trust_short_counts`](Self::trust_short_counts).
     pub fn trusts_short_counts(&self) -> bool {
         self.registration.interest() == Interest::Priority
     }
@@ -124,10 +139,12 @@ impl<T: AsFd> Source<T> {
     /// clearing `O_NONBLOCK`; all else is allowed.
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// # use std::net::UdpSocket;
     /// # fn main() -> std::io::Result<()> {
-    /// # let source = sedge_runtime::io::Source::new(std::net::UdpSocket::bind("127.0.0.1:0")?)?;
-    /// println!("{}", source.get_ref().local_addr()?);
+    /// # let source = sedge::io::Source::new(UdpSocket::bind("127.0.0.1:0")?)?;
+    /// assert!(source.get_ref().local_addr()?.ip().is_loopback());
     /// # Ok(())
     /// # }
     /// ```
@@ -138,9 +155,11 @@ impl<T: AsFd> Source<T> {
     /// Takes the value out, and its descriptor out of the netpoller. `O_NONBLOCK` stays as it is.
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// # use std::net::UdpSocket;
     /// # fn main() -> std::io::Result<()> {
-    /// # let source = sedge_runtime::io::Source::new(std::net::UdpSocket::bind("127.0.0.1:0")?)?;
+    /// # let source = sedge::io::Source::new(UdpSocket::bind("127.0.0.1:0")?)?;
     /// let socket = source.into_inner();
     /// socket.set_nonblocking(false)?;
     /// # Ok(())
@@ -156,13 +175,18 @@ impl<T: AsFd> Source<T> {
     /// accept.
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use std::time::Duration;
+    /// # use sedge_runtime as sedge;
+    /// # use std::net::UdpSocket;
     /// # fn main() -> std::io::Result<()> {
-    /// # let source = sedge_runtime::io::Source::new(std::net::UdpSocket::bind("127.0.0.1:0")?)?;
+    /// # let source = sedge::io::Source::new(UdpSocket::bind("127.0.0.1:0")?)?;
+    /// # source.get_ref().connect(source.get_ref().local_addr()?)?;
+    /// # source.get_ref().send(b"ping")?;
     /// let mut buf = [0; 1500];
     /// let one_second = Some(Duration::from_secs(1));
     /// let (n, from) = source.reading().timeout(one_second).run(|s| s.recv_from(&mut buf))?;
+    /// assert_eq!(&buf[..n], b"ping");
     /// # Ok(())
     /// # }
     /// ```
@@ -173,10 +197,13 @@ impl<T: AsFd> Source<T> {
     /// Begins an operation that writes: one that waits until there is room.
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
     /// use std::time::Duration;
+    /// # use sedge_runtime as sedge;
+    /// # use std::net::UdpSocket;
     /// # fn main() -> std::io::Result<()> {
-    /// # let source = sedge_runtime::io::Source::new(std::net::UdpSocket::bind("127.0.0.1:0")?)?;
+    /// # let source = sedge::io::Source::new(UdpSocket::bind("127.0.0.1:0")?)?;
+    /// # source.get_ref().connect(source.get_ref().local_addr()?)?;
     /// let one_second = Some(Duration::from_secs(1));
     /// source.writing().timeout(one_second).run(|s| s.send(b"ping"))?;
     /// # Ok(())
@@ -199,14 +226,20 @@ impl<T: AsFd> Source<T> {
     /// # Errors
     /// What `op` returns, `WouldBlock` excepted; and when it has to wait: `Unsupported` for a file
     /// that epoll refuses, `AlreadyExists` for a descriptor that another source has,
-    /// `QuotaExceeded` at the limit on registrations.
+    /// `QuotaExceeded` at the limit on registrations, `Other` in a destructor of a task that is being
+    /// cancelled.
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// # use std::net::UdpSocket;
     /// # fn main() -> std::io::Result<()> {
-    /// # let source = sedge_runtime::io::Source::new(std::net::UdpSocket::bind("127.0.0.1:0")?)?;
+    /// # let source = sedge::io::Source::new(UdpSocket::bind("127.0.0.1:0")?)?;
+    /// # source.get_ref().connect(source.get_ref().local_addr()?)?;
+    /// # source.get_ref().send(b"ping")?;
     /// let mut buf = [0; 1500];
     /// let (n, from) = source.read_with(|s| s.recv_from(&mut buf))?;
+    /// assert_eq!(&buf[..n], b"ping");
     /// # Ok(())
     /// # }
     /// ```
@@ -221,10 +254,13 @@ impl<T: AsFd> Source<T> {
     /// Blocking, cancellation and errors are those of [`read_with`](Self::read_with).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// # use std::net::UdpSocket;
     /// # fn main() -> std::io::Result<()> {
-    /// # let source = sedge_runtime::io::Source::new(std::net::UdpSocket::bind("127.0.0.1:0")?)?;
-    /// source.write_with(|s| s.send(b"ping"))?;
+    /// # let source = sedge::io::Source::new(UdpSocket::bind("127.0.0.1:0")?)?;
+    /// # source.get_ref().connect(source.get_ref().local_addr()?)?;
+    /// assert_eq!(source.write_with(|s| s.send(b"ping"))?, 4);
     /// # Ok(())
     /// # }
     /// ```
@@ -238,13 +274,25 @@ impl<T: AsFd> Source<T> {
     /// The answer is the kernel's, by `poll(2)`. It may no longer hold when this returns, if others
     /// read from the source.
     ///
-    /// Blocking, cancellation and errors are those of [`read_with`](Self::read_with).
+    /// # Blocking
+    /// Parks the task, or blocks a plain thread.
+    ///
+    /// # Cancellation
+    /// As [`read_with`](Self::read_with).
+    ///
+    /// # Errors
+    /// Those of `poll(2)`; and, when it has to wait, those of [`read_with`](Self::read_with).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// # use std::net::UdpSocket;
     /// # fn main() -> std::io::Result<()> {
-    /// # let source = sedge_runtime::io::Source::new(std::net::UdpSocket::bind("127.0.0.1:0")?)?;
+    /// # let source = sedge::io::Source::new(UdpSocket::bind("127.0.0.1:0")?)?;
+    /// # source.get_ref().connect(source.get_ref().local_addr()?)?;
+    /// source.get_ref().send(b"ping")?;
     /// source.readable()?;
+    /// assert_eq!(source.get_ref().recv(&mut [0; 1500])?, 4);
     /// # Ok(())
     /// # }
     /// ```
@@ -254,13 +302,17 @@ impl<T: AsFd> Source<T> {
 
     /// Waits until the source is writable, its other end has gone, or it has an error.
     ///
-    /// As [`readable`](Self::readable).
+    /// Blocking, cancellation and errors are those of [`readable`](Self::readable).
     ///
     /// # Examples
-    /// ```no_run
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// # use std::net::UdpSocket;
     /// # fn main() -> std::io::Result<()> {
-    /// # let source = sedge_runtime::io::Source::new(std::net::UdpSocket::bind("127.0.0.1:0")?)?;
+    /// # let source = sedge::io::Source::new(UdpSocket::bind("127.0.0.1:0")?)?;
+    /// # source.get_ref().connect(source.get_ref().local_addr()?)?;
     /// source.writable()?;
+    /// source.get_ref().send(b"ping")?;
     /// # Ok(())
     /// # }
     /// ```
