@@ -72,6 +72,56 @@
 //! dropped), and crates that nest strictly in a thread-local, as `scoped-tls`'s `set` does. Both are
 //! safe inside [`task::no_park`].
 //!
+//! # Stopping
+//!
+//! [`signal::Graceful`] ends a server in good order: it takes no more connections, closes the idle
+//! ones, and finishes the requests in flight, within a time limit.
+//!
+//! ```
+//! use sedge::net::{TcpListener, TcpStream};
+//! use sedge::signal::{Graceful, SIGINT, SIGTERM};
+//! use std::io::{self, BufRead, BufReader, Write};
+//! use std::time::Duration;
+//!
+//! fn main() -> io::Result<()> {
+//!     sedge::run(|| {
+//!         let listener = TcpListener::bind("127.0.0.1:0")?;
+//!         let stop = Graceful::new();
+//!         stop.on_signals([SIGINT, SIGTERM])?;
+//! #       let (addr, stopper) = (listener.local_addr()?, stop.clone());
+//! #       let client = sedge::spawn(move || {
+//! #           let mut stream = TcpStream::connect(addr)?;
+//! #           stream.write_all(b"ping\n")?;
+//! #           let mut answers = BufReader::new(stream).lines();
+//! #           let first = answers.next().unwrap()?;
+//! #           stopper.stop();
+//! #           Ok::<_, io::Error>((first, answers.count()))
+//! #       });
+//!         while let Some((conn, _)) = stop.until(&listener, || listener.accept())? {
+//!             let open = stop.guard();
+//!             sedge::spawn(move || serve(&conn, &open));
+//!         }
+//!         drop(listener);
+//!         stop.wait(Duration::from_secs(30))?;
+//! #       assert_eq!(client.join().unwrap()?, ("ping".into(), 0));
+//!         Ok(())
+//!     })
+//! }
+//!
+//! /// Sends every line back.
+//! fn serve(mut conn: &TcpStream, stop: &Graceful) -> io::Result<()> {
+//!     let mut requests = BufReader::new(conn);
+//!     let mut line = Vec::new();
+//!     // Between two requests is the one place where this connection may be ended.
+//!     while let Some(true) = stop.until(conn, || Ok(!requests.fill_buf()?.is_empty()))? {
+//!         requests.read_until(b'\n', &mut line)?;
+//!         conn.write_all(&line)?;
+//!         line.clear();
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
 //! # How many tasks
 //!
 //! Stacks are 256 KiB of address space by default ([`runtime::Builder::stack_size`]); only touched

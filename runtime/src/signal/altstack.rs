@@ -24,8 +24,8 @@ pub(super) fn use_for(signal: Signal) -> io::Result<()> {
         return Ok(());
     }
     action.sa_flags |= libc::SA_ONSTACK;
-    // SAFETY: the same handler as before, which does not care on which stack it runs; the old action
-    // is not asked for.
+    // SAFETY: the same handler as before, which does not care on which stack it runs; the old
+    // action is not asked for.
     if unsafe { libc::sigaction(signal.as_raw(), &action, ptr::null_mut()) } != 0 {
         return Err(io::Error::last_os_error());
     }

@@ -26,32 +26,53 @@ use crate::wait::{self, WaitQueue};
 ///
 /// # Examples
 ///
-/// A server that finishes the requests in flight, and closes idle connections at once, when SIGINT
-/// or SIGTERM comes:
+/// A connection that is closed between two requests, not inside one. With a listener, and signals,
+/// it is a whole server: see "Stopping" in the `sedge` crate.
 ///
-/// ```ignore
-/// fn main() -> io::Result<()> {
-///     sedge::run(|| {
-///         let listener = TcpListener::bind("0.0.0.0:8080")?;
-///         let stop = Graceful::new();
-///         stop.on_signals([SIGINT, SIGTERM])?;
-///         while let Some((conn, _)) = stop.until(&listener, || listener.accept())? {
-///             let open = stop.guard();
-///             sedge::spawn(move || serve(&conn, &open));
-///         }
-///         drop(listener);
-///         Ok(stop.wait(Duration::from_secs(30))?)
-///     })
-/// }
+/// ```
+/// # use sedge_runtime as sedge;
+/// use sedge::io::Source;
+/// use sedge::signal::{Graceful, Interrupt};
+/// use std::io::{self, Read, Write};
+/// use std::net::Shutdown;
+/// use std::os::unix::net::UnixStream;
+/// use std::time::Duration;
 ///
-/// fn serve(conn: &TcpStream, stop: &Graceful) -> io::Result<()> {
-///     let mut requests = BufReader::new(conn);
-///     // Between two requests is the one place where this connection may be ended.
-///     while let Some(true) = stop.until(conn, || Ok(!requests.fill_buf()?.is_empty()))? {
-///         respond(&mut requests, conn)?;
+/// struct Connection(Source<UnixStream>);
+///
+/// impl Interrupt for Connection {
+///     fn interrupt(&self) {
+///         let _ = self.0.get_ref().shutdown(Shutdown::Read);
 ///     }
-///     Ok(())
 /// }
+///
+/// /// Answers requests of one byte. Returns how many.
+/// fn serve(conn: &Connection, stop: &Graceful) -> io::Result<usize> {
+///     let mut answered = 0;
+///     // The one wait that the stop may end.
+///     while let Some(1) = stop.until(conn, || conn.0.read_with(|mut s| s.read(&mut [0])))? {
+///         conn.0.write_with(|mut s| s.write(b"!"))?;
+///         answered += 1;
+///     }
+///     Ok(answered)
+/// }
+///
+/// # fn main() -> io::Result<()> {
+/// sedge::run(|| {
+///     let (here, there) = UnixStream::pair()?;
+///     let (conn, client) = (Connection(Source::new(here)?), Source::new(there)?);
+///     let stop = Graceful::new();
+///     let open = stop.guard();
+///     let server = sedge::spawn(move || serve(&conn, &open));
+///
+///     client.write_with(|mut s| s.write(b"?"))?;
+///     client.read_with(|mut s| s.read(&mut [0]))?;
+///     stop.stop();
+///     stop.wait(Duration::from_secs(30))?;
+///     assert_eq!(server.join().unwrap()?, 1);
+///     Ok(())
+/// })
+/// # }
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Graceful {
@@ -59,12 +80,42 @@ pub struct Graceful {
 }
 
 /// One piece of open work of a [`Graceful`], which it stands for: it has the same methods.
+///
+/// # Examples
+///
+/// ```
+/// # use sedge_runtime as sedge;
+/// use sedge::signal::Graceful;
+/// use std::time::Duration;
+///
+/// let stop = Graceful::new();
+/// let open = stop.guard();
+/// let work = sedge::spawn(move || open.is_stopping());
+/// // Whoever waits for the work waits for the guard to be dropped, be it by a panic.
+/// assert!(stop.wait(Duration::from_secs(30)).is_ok());
+/// assert!(!work.join().unwrap());
+/// ```
 #[derive(Debug)]
 pub struct Guard {
     graceful: Graceful,
 }
 
 /// Work was still open when [`Graceful::wait`] gave up.
+///
+/// # Examples
+///
+/// ```
+/// # use sedge_runtime as sedge;
+/// use sedge::signal::Graceful;
+/// use std::io;
+/// use std::time::Duration;
+///
+/// let stop = Graceful::new();
+/// let _open = stop.guard();
+/// let still_open = stop.wait(Duration::ZERO).unwrap_err();
+/// assert_eq!(still_open.count(), 1);
+/// assert_eq!(io::Error::from(still_open).kind(), io::ErrorKind::TimedOut);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StillOpen {
     count: usize,
@@ -116,7 +167,8 @@ impl Graceful {
     /// # Examples
     ///
     /// ```
-    /// use sedge_runtime::signal::Graceful;
+    /// # use sedge_runtime as sedge;
+    /// use sedge::signal::Graceful;
     ///
     /// let stop = Graceful::new();
     /// stop.clone().stop();
@@ -145,7 +197,8 @@ impl Graceful {
     /// # Examples
     ///
     /// ```
-    /// use sedge_runtime::signal::{Graceful, SIGINT, SIGTERM};
+    /// # use sedge_runtime as sedge;
+    /// use sedge::signal::{Graceful, SIGINT, SIGTERM};
     ///
     /// # fn main() -> std::io::Result<()> {
     /// let stop = Graceful::new();
@@ -162,7 +215,8 @@ impl Graceful {
         let stop = self.clone();
         let watch = move || {
             if signals.recv().is_ok() {
-                // A target's panic has been reported; it must not cost the second signal its effect.
+                // A target's panic has been reported; it must not cost the second signal its
+                // effect.
                 let _ = catch_unwind(AssertUnwindSafe(|| stop.stop()));
             }
             if let Ok(second) = signals.recv() {
@@ -243,7 +297,8 @@ impl Graceful {
     /// # Examples
     ///
     /// ```
-    /// use sedge_runtime::signal::Graceful;
+    /// # use sedge_runtime as sedge;
+    /// use sedge::signal::Graceful;
     ///
     /// let stop = Graceful::new();
     /// stop.stop();
@@ -272,7 +327,8 @@ impl Graceful {
     /// # Examples
     ///
     /// ```
-    /// use sedge_runtime::signal::Graceful;
+    /// # use sedge_runtime as sedge;
+    /// use sedge::signal::Graceful;
     /// use std::time::Duration;
     ///
     /// let stop = Graceful::new();

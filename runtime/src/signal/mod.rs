@@ -48,9 +48,16 @@ use crate::wait;
 ///
 /// # Examples
 ///
-/// ```no_run
+/// ```
+/// # use sedge_runtime as sedge;
+/// # use sedge::signal::{SIGINT, Signals};
 /// # fn main() -> std::io::Result<()> {
-/// sedge_runtime::signal::ctrl_c()?;
+/// # let _handled = Signals::new([SIGINT])?;
+/// # std::thread::spawn(|| loop {
+/// #     signal_hook::low_level::raise(SIGINT.as_raw()).unwrap();
+/// #     std::thread::yield_now();
+/// # });
+/// sedge::signal::ctrl_c()?;
 /// eprintln!("stopping");
 /// # Ok(())
 /// # }
@@ -69,12 +76,20 @@ pub fn ctrl_c() -> io::Result<()> {
 ///
 /// # Examples
 ///
-/// ```no_run
-/// use sedge_runtime::signal::{SIGHUP, SIGINT, SIGTERM, Signals};
+/// ```
+/// # use sedge_runtime as sedge;
+/// use sedge::signal::{SIGHUP, SIGINT, SIGTERM, Signals};
 ///
-/// # fn reload() {}
+/// # fn raise(signal: sedge::signal::Signal) {
+/// #     signal_hook::low_level::raise(signal.as_raw()).unwrap();
+/// # }
+/// # fn reload() {
+/// #     raise(SIGTERM);
+/// # }
 /// # fn main() -> std::io::Result<()> {
-/// for signal in &Signals::new([SIGHUP, SIGINT, SIGTERM])? {
+/// let signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
+/// # raise(SIGHUP);
+/// for signal in &signals {
 ///     match signal {
 ///         SIGHUP => reload(),
 ///         _ => break,
@@ -112,7 +127,8 @@ impl Signals {
     /// # Examples
     ///
     /// ```
-    /// use sedge_runtime::signal::{SIGUSR1, Signal, Signals};
+    /// # use sedge_runtime as sedge;
+    /// use sedge::signal::{SIGUSR1, Signal, Signals};
     ///
     /// # fn main() -> std::io::Result<()> {
     /// let signals = Signals::new([SIGUSR1])?;
@@ -175,7 +191,8 @@ impl Signals {
     /// # Examples
     ///
     /// ```
-    /// use sedge_runtime::signal::{SIGUSR1, Signals};
+    /// # use sedge_runtime as sedge;
+    /// use sedge::signal::{SIGUSR1, Signals};
     /// use std::time::Duration;
     ///
     /// # fn main() -> std::io::Result<()> {
@@ -231,6 +248,27 @@ impl Signals {
 }
 
 /// An endless iterator of signals, by [`Signals::iter`].
+///
+/// # Blocking
+///
+/// `next` waits as [`Signals::recv`] does; where that fails, it ends.
+///
+/// # Examples
+///
+/// ```
+/// # use sedge_runtime as sedge;
+/// use sedge::signal::{SIGUSR1, SIGUSR2, Signals};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let signals = Signals::new([SIGUSR1, SIGUSR2])?;
+/// # signal_hook::low_level::raise(SIGUSR1.as_raw())?;
+/// # signal_hook::low_level::raise(SIGUSR2.as_raw())?;
+/// let mut both: Vec<_> = signals.iter().take(2).collect();
+/// both.sort();
+/// assert_eq!(both, [SIGUSR1, SIGUSR2]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Iter<'a> {
     signals: &'a Signals,

@@ -8,7 +8,8 @@ use std::io;
 /// # Examples
 ///
 /// ```
-/// use sedge_runtime::signal::{SIGTERM, Signal};
+/// # use sedge_runtime as sedge;
+/// use sedge::signal::{SIGTERM, Signal};
 ///
 /// assert_eq!(Signal::from_raw(15), SIGTERM);
 /// assert_eq!(SIGTERM.to_string(), "SIGTERM");
@@ -41,7 +42,8 @@ impl Signal {
     /// # Examples
     ///
     /// ```
-    /// assert_eq!(sedge_runtime::signal::SIGINT.as_raw(), 2);
+    /// # use sedge_runtime as sedge;
+    /// assert_eq!(sedge::signal::SIGINT.as_raw(), 2);
     /// ```
     pub const fn as_raw(self) -> i32 {
         self.0
