@@ -7,8 +7,8 @@ use std::{option, slice, vec};
 
 use sedge_runtime::blocking;
 
-/// What may stand for one or more socket addresses: [`std::net::ToSocketAddrs`], except that looking
-/// up a name parks the task instead of blocking its worker.
+/// What may stand for one or more socket addresses: [`std::net::ToSocketAddrs`], except that
+/// looking up a name parks the task instead of blocking its worker.
 ///
 /// Implemented for the types for which std's is. Addresses, and literals such as `"127.0.0.1:80"`
 /// and `("::1", 80)`, are converted on the spot; only a name leaves the worker.

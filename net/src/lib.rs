@@ -7,8 +7,8 @@
 //!
 //! # What differs from std
 //!
-//! - [`FromRawFd`](std::os::fd::FromRawFd) is missing, since this crate forbids `unsafe` code, which
-//!   implementing that trait is. Go by way of an [`OwnedFd`](std::os::fd::OwnedFd):
+//! - [`FromRawFd`](std::os::fd::FromRawFd) is missing, since this crate forbids `unsafe` code,
+//!   which implementing that trait is. Go by way of an [`OwnedFd`](std::os::fd::OwnedFd):
 //!   `TcpStream::from(unsafe { OwnedFd::from_raw_fd(fd) })`.
 //! - [`ToSocketAddrs`] is this crate's own, implemented for the same types: a name is looked up
 //!   without blocking the worker. A type that implements std's does not implement this one.
@@ -21,11 +21,11 @@
 //!
 //! A [`TcpStream`]'s descriptor is a blocking one, as std's is, unless
 //! [`set_nonblocking`](TcpStream::set_nonblocking) said otherwise: each call asks for no waiting by
-//! itself. So it may be converted to std's type, inherited by a child, or duplicated, and means there
-//! what it would mean anyway. A [`TcpListener`]'s descriptor has `O_NONBLOCK`, because `accept` has no
-//! such way to ask; conversion to std's type, or to an `OwnedFd`, takes it off. That flag belongs to
-//! the open file, not to the descriptor: convert a listener only when none of its clones is in use
-//! any more.
+//! itself. So it may be converted to std's type, inherited by a child, or duplicated, and means
+//! there what it would mean anyway. A [`TcpListener`]'s descriptor has `O_NONBLOCK`, because
+//! `accept` has no such way to ask; conversion to std's type, or to an `OwnedFd`, takes it off.
+//! That flag belongs to the open file, not to the descriptor: convert a listener only when none of
+//! its clones is in use any more.
 #![forbid(unsafe_code)]
 
 mod addr;

@@ -2,8 +2,8 @@
 //!
 //! The error is returned, as std returns it, and most callers try again at once; the connection is
 //! still in the queue, so they would spin. The next `accept` therefore waits: 1 ms at first, twice
-//! as long after each further failure, up to a second. A success forgets it all. Acceptors that fail
-//! before that wait is over have met one and the same shortage, which counts once.
+//! as long after each further failure, up to a second. A success forgets it all. Acceptors that
+//! fail before that wait is over have met one and the same shortage, which counts once.
 
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -110,8 +110,8 @@ mod tests {
         }
     }
 
-    /// A lock that is held while a task parks would block the worker's thread at the second acceptor,
-    /// and so the first one too.
+    /// A lock that is held while a task parks would block the worker's thread at the second
+    /// acceptor, and so the first one too.
     #[test]
     fn acceptors_of_one_worker_wait_together() {
         const ACCEPTORS: usize = 4;

@@ -105,8 +105,8 @@ impl TcpListenerBuilder {
         self
     }
 
-    /// Whether accepted streams have `TCP_NODELAY` from the start, without a system call each. Off by
-    /// default.
+    /// Whether accepted streams have `TCP_NODELAY` from the start, without a system call each. Off
+    /// by default.
     ///
     /// # Examples
     /// ```

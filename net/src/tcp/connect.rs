@@ -31,8 +31,8 @@ pub(super) fn connect(
         }
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "cannot set a 0 duration timeout"));
     }
-    // The outcome is wrapped, so that the wait is not confused with an EAGAIN, which to `connect(2)`
-    // means something else.
+    // The outcome is wrapped, so that the wait is not confused with an EAGAIN, which to
+    // `connect(2)` means something else.
     let outcome = source.writing().timeout(timeout).run(|socket| match attempt(socket, &addr) {
         Err(Errno::ALREADY) => Err(io::ErrorKind::WouldBlock.into()),
         done => Ok(done.map_err(io::Error::from)),

@@ -8,8 +8,8 @@ use super::{TcpListener, TcpStream};
 /// An infinite iterator over a listener's connections: [`TcpListener::incoming`].
 ///
 /// # Blocking
-/// `next` waits as [`accept`](TcpListener::accept) does, whose cancellation and errors are its own. An
-/// error is an item like any other: the iterator goes on after it.
+/// `next` waits as [`accept`](TcpListener::accept) does, whose cancellation and errors are its own.
+/// An error is an item like any other: the iterator goes on after it.
 ///
 /// # Examples
 /// ```
@@ -39,7 +39,8 @@ pub struct Incoming<'a> {
 ///
 /// fn connections() -> std::io::Result<IntoIncoming> {
 ///     let listener = TcpListener::bind("127.0.0.1:0")?;
-///     # std::thread::spawn({ let a = listener.local_addr()?; move || TcpStream::connect(a).unwrap() });
+/// #   let addr = listener.local_addr()?;
+/// #   std::thread::spawn(move || TcpStream::connect(addr).unwrap());
 ///     Ok(listener.into_incoming())
 /// }
 ///

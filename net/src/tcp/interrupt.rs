@@ -7,9 +7,9 @@ use socket2::SockRef;
 
 use super::{TcpListener, TcpStream};
 
-/// Shuts the listening socket down: an `accept` that waits returns `InvalidInput`, and so does every
-/// later one, through any descriptor of the socket, in any process that shares it. Its port stays
-/// taken until the last of them is closed.
+/// Shuts the listening socket down: an `accept` that waits returns `InvalidInput`, and so does
+/// every later one, through any descriptor of the socket, in any process that shares it. Its port
+/// stays taken until the last of them is closed.
 impl Interrupt for TcpListener {
     fn interrupt(&self) {
         // It fails if it was done before: then it is done.

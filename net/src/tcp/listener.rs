@@ -64,22 +64,22 @@ impl TcpListener {
         let settings = Settings::default();
         settings.set_nonblocking(SockRef::from(&listener).nonblocking().unwrap_or(false));
         let accepts_tcp = is_tcp(&listener);
-        // A conversion cannot report an error, nor does this give one for a socket. For another kind
-        // of file, `accept` will say what is wrong.
+        // A conversion cannot report an error, nor does this give one for a socket. For another
+        // kind of file, `accept` will say what is wrong.
         let _ = listener.set_nonblocking(true);
         Self { settings, accepts_tcp, ..Self::new_nonblocking(listener) }
     }
 
-    /// Listens at `addr`: if that stands for several addresses, at the first that can be bound. Port
-    /// 0 takes a free one, which [`local_addr`](Self::local_addr) tells.
+    /// Listens at `addr`: if that stands for several addresses, at the first that can be bound.
+    /// Port 0 takes a free one, which [`local_addr`](Self::local_addr) tells.
     ///
     /// # Blocking
     /// Parks the task while a name is looked up.
     ///
     /// # Errors
-    /// That of the last address that was tried: `AddrInUse`, `AddrNotAvailable`, `PermissionDenied`,
-    /// and others of `socket(2)`, `bind(2)` and `listen(2)`; `InvalidInput` if there is no address;
-    /// those of [`ToSocketAddrs`].
+    /// That of the last address that was tried: `AddrInUse`, `AddrNotAvailable`,
+    /// `PermissionDenied`, and others of `socket(2)`, `bind(2)` and `listen(2)`; `InvalidInput` if
+    /// there is no address; those of [`ToSocketAddrs`].
     ///
     /// # Examples
     /// ```
@@ -148,8 +148,8 @@ impl TcpListener {
     /// # Errors
     /// Those of `accept(2)`. At the limit on descriptors or memory (`EMFILE`, `ENFILE`, `ENOMEM`,
     /// `ENOBUFS`) the connection stays in the queue, and the next call first waits a moment: a
-    /// millisecond, and longer after each further such error, up to a second. So a loop that ignores
-    /// errors does not spin, and goes on when descriptors are free again.
+    /// millisecond, and longer after each further such error, up to a second. So a loop that
+    /// ignores errors does not spin, and goes on when descriptors are free again.
     ///
     /// # Examples
     /// ```
@@ -181,7 +181,7 @@ impl TcpListener {
     /// # let client = sedge_net::TcpStream::connect(listener.local_addr()?)?;
     /// for stream in listener.incoming() {
     ///     println!("a connection from {}", stream?.peer_addr()?);
-    ///     # break;
+    /// #   break;
     /// }
     /// # Ok::<(), std::io::Error>(())
     /// ```

@@ -4,8 +4,8 @@
 //! The kernel keeps all three in the open file, which clones share. So do these, among the clones
 //! that [`try_clone`](super::TcpStream::try_clone) makes. A setting is made in the kernel too, so
 //! that it survives a conversion to std's type; a conversion from std's type asks the kernel. Only
-//! duplicates that are made behind the type's back (`as_fd().try_clone_to_owned()`) go their own way
-//! from then on.
+//! duplicates that are made behind the type's back (`as_fd().try_clone_to_owned()`) go their own
+//! way from then on.
 //!
 //! Most sockets never have a setting, and then this is an empty cell and the default.
 //!

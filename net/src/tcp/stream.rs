@@ -1,5 +1,5 @@
-//! [`TcpStream`]: how a connection is made, shared and ended. Its bytes are in `transfer`, its options
-//! in `options`.
+//! [`TcpStream`]: how a connection is made, shared and ended. Its bytes are in `transfer`, its
+//! options in `options`.
 
 use std::fmt;
 use std::io;
@@ -15,12 +15,12 @@ use crate::addr::{ToSocketAddrs, try_each};
 /// A TCP stream between a local and a remote socket: [`std::net::TcpStream`] for tasks.
 ///
 /// Made by [`connect`](Self::connect) or [`accept`](super::TcpListener::accept). Reads and writes
-/// may be made through a shared reference, by several tasks at a time. The connection is closed when
-/// the stream and its clones are dropped.
+/// may be made through a shared reference, by several tasks at a time. The connection is closed
+/// when the stream and its clones are dropped.
 ///
 /// # Blocking
-/// Reading, writing, peeking and connecting park the task; on a plain thread they block it. All else
-/// is a system call that never waits.
+/// Reading, writing, peeking and connecting park the task; on a plain thread they block it. All
+/// else is a system call that never waits.
 ///
 /// # Cancellation
 /// What parks is a cancellation point. A cancelled read has taken nothing from the stream; a
@@ -151,8 +151,8 @@ impl TcpStream {
         self.std().local_addr()
     }
 
-    /// Ends the connection's reading half, its writing half, or both, for all clones. Who waits in a
-    /// half that ends is woken: reads return 0, writes `BrokenPipe`.
+    /// Ends the connection's reading half, its writing half, or both, for all clones. Who waits in
+    /// a half that ends is woken: reads return 0, writes `BrokenPipe`.
     ///
     /// # Errors
     /// `NotConnected` if it has ended already, and others of `shutdown(2)`.

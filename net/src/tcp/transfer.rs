@@ -1,7 +1,7 @@
 //! How the bytes of a [`TcpStream`] move: `Read`, `Write` and [`peek`](TcpStream::peek).
 //!
-//! Each call asks for no waiting by itself (`MSG_DONTWAIT`), whatever the descriptor's mode. Where it
-//! would have waited the source waits, within the stream's time limit, unless the stream is in
+//! Each call asks for no waiting by itself (`MSG_DONTWAIT`), whatever the descriptor's mode. Where
+//! it would have waited the source waits, within the stream's time limit, unless the stream is in
 //! non-blocking mode: then there is one system call, and what it says is returned.
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};

@@ -59,7 +59,8 @@ fn child(on: crate::environment::On) {
             }
         }
     });
-    // One connection to begin with, so that the acceptor is past its first wait, and has registered.
+    // One connection to begin with, so that the acceptor is past its first wait, and has
+    // registered.
     drop(TcpStream::connect(addr).unwrap());
     until(|| accepted.load(Ordering::Relaxed) == 1);
     // The limit falls to what is open now, and a connection comes.
@@ -71,7 +72,8 @@ fn child(on: crate::environment::On) {
     socket.connect(&addr.into()).unwrap();
     until(|| errors.load(Ordering::Relaxed) >= 6);
     let after_six = std::time::Instant::now();
-    // 1, 2, 4, .. ms: six errors take 31 ms, the next three another 224. A spin would make thousands.
+    // 1, 2, 4, .. ms: six errors take 31 ms, the next three another 224. A spin would make
+    // thousands.
     until(|| after_six.elapsed() >= Duration::from_millis(100));
     assert!(errors.load(Ordering::Relaxed) <= 9, "{}", errors.load(Ordering::Relaxed));
     setrlimit(Resource::Nofile, before).unwrap();

@@ -112,8 +112,8 @@ fn clones_come_and_go() {
     });
 }
 
-/// One connection is dropped with data unread and events outstanding, and its number is taken by the
-/// next, which sees only its own.
+/// One connection is dropped with data unread and events outstanding, and its number is taken by
+/// the next, which sees only its own.
 #[test]
 fn numbers_are_reused_at_once() {
     everywhere(|on| {

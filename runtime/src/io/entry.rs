@@ -14,13 +14,13 @@
 //!        +------------------------------+  +---+
 //! ```
 //!
-//! All of it happens under the entry's lock, so "registering" is who holds the lock. ADD reports what
-//! is ready at that moment, as an event: nothing is lost between `EAGAIN` and ADD, nor between DEL
-//! and ADD. Where ADD fails, everybody who waits is woken to find that out for himself.
+//! All of it happens under the entry's lock, so "registering" is who holds the lock. ADD reports
+//! what is ready at that moment, as an event: nothing is lost between `EAGAIN` and ADD, nor between
+//! DEL and ADD. Where ADD fails, everybody who waits is woken to find that out for himself.
 //!
-//! Waiting on another worker's poller is correct, and costs a message between workers at each event.
-//! It takes two waits in a row to move, so that a reader on one worker and a writer on another do
-//! not carry the source to and fro.
+//! Waiting on another worker's poller is correct, and costs a message between workers at each
+//! event. It takes two waits in a row to move, so that a reader on one worker and a writer on
+//! another do not carry the source to and fro.
 //!
 //! The registration holds its poller alive; once that has *retired* (its worker will not poll it
 //! again), waiters are woken and register anew.
@@ -33,10 +33,10 @@
 //!
 //! # Memory ordering
 //!
-//! The readiness word has its own ledger. `home` is written under the lock, after ADD, with Release,
-//! and read without it, with Acquire: who reads its own poller there waits only after ADD was made.
-//! `foreign_waits` and `has_futures` are Relaxed: the first is a heuristic, the second is set by a
-//! borrower of the source and read when no borrow is left.
+//! The readiness word has its own ledger. `home` is written under the lock, after ADD, with
+//! Release, and read without it, with Acquire: who reads its own poller there waits only after ADD
+//! was made. `foreign_waits` and `has_futures` are Relaxed: the first is a heuristic, the second is
+//! set by a borrower of the source and read when no borrow is left.
 
 use std::fmt;
 use std::io;

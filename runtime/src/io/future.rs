@@ -68,14 +68,14 @@ impl<T: AsFd> Source<T> {
     /// Neither parks nor blocks.
     ///
     /// # Cancellation
-    /// Not a cancellation point. Dropped while pending, the future has moved nothing; its `key` takes it
-    /// out of the queue.
+    /// Not a cancellation point. Dropped while pending, the future has moved nothing; its `key`
+    /// takes it out of the queue.
     ///
     /// # Errors
     /// What `op` returns, `WouldBlock` excepted; and when it has to wait: `Unsupported` for a file
     /// that epoll refuses, `AlreadyExists` for a descriptor that another source has,
-    /// `QuotaExceeded` at the limit on registrations. Polled by a plain thread, or inside `no_park`,
-    /// it waits with a worker of the default runtime: what starting that returns.
+    /// `QuotaExceeded` at the limit on registrations. Polled by a plain thread, or inside
+    /// `no_park`, it waits with a worker of the default runtime: what starting that returns.
     ///
     /// # Examples
     /// ```
@@ -105,7 +105,8 @@ impl<T: AsFd> Source<T> {
         self.poll_with(Direction::Read, cx, key, op)
     }
 
-    /// [`poll_read_with`](Self::poll_read_with), for writing: `Pending` until the source may be writable.
+    /// [`poll_read_with`](Self::poll_read_with), for writing: `Pending` until the source may be
+    /// writable.
     ///
     /// Blocking, cancellation and errors are those of [`poll_read_with`](Self::poll_read_with).
     ///
@@ -136,13 +137,14 @@ impl<T: AsFd> Source<T> {
         self.poll_with(Direction::Write, cx, key, op)
     }
 
-    /// Returns `Ready` if the source is readable, has ended, or has an error; otherwise arranges for
-    /// `cx`'s task to be woken.
+    /// Returns `Ready` if the source is readable, has ended, or has an error; otherwise arranges
+    /// for `cx`'s task to be woken.
     ///
     /// As [`Source::readable`], the answer is the kernel's, and may no longer hold.
     ///
     /// # Errors
-    /// Those of `poll(2)`; and, when it has to wait, those of [`poll_read_with`](Self::poll_read_with).
+    /// Those of `poll(2)`; and, when it has to wait, those of
+    /// [`poll_read_with`](Self::poll_read_with).
     ///
     /// # Examples
     /// ```

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::poller::Poller;
 
-/// Calls `f` with the poller of the worker that runs the calling task; with `None` on a plain thread
-/// and inside `no_park`.
+/// Calls `f` with the poller of the worker that runs the calling task; with `None` on a plain
+/// thread and inside `no_park`.
 pub(super) fn with_current<R>(f: impl FnOnce(Option<&Arc<Poller>>) -> R) -> R {
     #[cfg(test)]
     if let Some(poller) = pretend::current() {
@@ -16,7 +16,8 @@ pub(super) fn with_current<R>(f: impl FnOnce(Option<&Arc<Poller>>) -> R) -> R {
     f(poller.as_ref())
 }
 
-/// The same; where there is none, with one of the default runtime's, which starts now if it has not.
+/// The same; where there is none, with one of the default runtime's, which starts now if it has
+/// not.
 pub(super) fn with_any<R>(f: impl FnOnce(&Arc<Poller>) -> io::Result<R>) -> io::Result<R> {
     with_current(|here| match here {
         Some(here) => f(here),

@@ -24,8 +24,8 @@ use crate::wait::{self, TimedOut};
 /// being cancelled, where they would wait, they return an error of the kind `Other`.
 ///
 /// # Errors
-/// What the operation returns, `WouldBlock` excepted. When time is up, `WouldBlock` (`EAGAIN`), as a
-/// socket's `SO_RCVTIMEO` gives it on Linux; no operation is given up without a last try. When it
+/// What the operation returns, `WouldBlock` excepted. When time is up, `WouldBlock` (`EAGAIN`), as
+/// a socket's `SO_RCVTIMEO` gives it on Linux; no operation is given up without a last try. When it
 /// has to wait: `Unsupported` for a file that epoll refuses, `AlreadyExists` for a descriptor that
 /// another source has, `QuotaExceeded` at the limit on registrations.
 ///
@@ -59,8 +59,8 @@ impl<'a, T: AsFd> Operation<'a, T> {
         Self { source, direction, timeout: None, deadline: None }
     }
 
-    /// Gives up when it has waited for `timeout` in all; `None`, the default, is for ever. The clock
-    /// is read only if the operation has to wait.
+    /// Gives up when it has waited for `timeout` in all; `None`, the default, is for ever. The
+    /// clock is read only if the operation has to wait.
     ///
     /// # Examples
     /// See [`Operation`].
@@ -69,7 +69,8 @@ impl<'a, T: AsFd> Operation<'a, T> {
         self
     }
 
-    /// Gives up at `deadline`; `None`, the default, is never. With a timeout too, the earlier counts.
+    /// Gives up at `deadline`; `None`, the default, is never. With a timeout too, the earlier
+    /// counts.
     ///
     /// An operation that succeeds at once succeeds even if the deadline has passed.
     ///
@@ -108,8 +109,8 @@ impl<'a, T: AsFd> Operation<'a, T> {
     }
 
     /// The same for an operation that moves up to `len` bytes and returns how many. If the source
-    /// trusts short counts ([`Source::trust_short_counts`]), a count between zero and `len` says that
-    /// the source is not ready any more.
+    /// trusts short counts ([`Source::trust_short_counts`]), a count between zero and `len` says
+    /// that the source is not ready any more.
     ///
     /// # Errors
     /// Those of [`Operation`].

@@ -16,8 +16,8 @@
 //!
 //! # Invariants
 //!
-//! 1. While a direction's flag is clear, an event for it is still to come: either epoll has not seen
-//!    it yet, or it waits in epoll to be dispatched. (A flag that is *set* promises nothing.)
+//! 1. While a direction's flag is clear, an event for it is still to come: either epoll has not
+//!    seen it yet, or it waits in epoll to be dispatched. (A flag that is *set* promises nothing.)
 //! 2. Flags are clear only while the source is registered. An unregistered source is "ready", so
 //!    that the first call tries.
 //!
@@ -28,17 +28,21 @@
 //! Why it holds after a *short* read of a TCP stream: the call emptied the queue, except where the
 //! queue is cut by an out-of-band byte, or ends in FIN or an error. Those make events with `PRI`,
 //! `RDHUP`, `HUP` or `ERR`. If one was dispatched before the tick was read, its flag forbids the
-//! clear; if between that and the clear, the tick forbids it; if it is dispatched later, it sets the
-//! flag again. A short write has met a full buffer, and the kernel owes an event when it drains.
+//! clear; if between that and the clear, the tick forbids it; if it is dispatched later, it sets
+//! the flag again. A short write has met a full buffer, and the kernel owes an event when it
+//! drains.
 //!
 //! # Memory ordering
 //!
-//! | operation | ordering | pairs with |
-//! |---|---|---|
-//! | [`Readiness::load`] | Acquire | the Release of `set`: who sees a tick makes its system call after that event's data had arrived, so an `EAGAIN` or a short count speaks of what came later |
-//! | [`Readiness::set`] | AcqRel | the Acquire of `load`, see there; and of the clear, so that a failed clear is followed by a call that sees the data |
-//! | [`Readiness::clear`] | AcqRel, Relaxed on failure | Release keeps the system call before the clear. The failure value is only compared; the caller loads again |
-//! | [`Readiness::retire`] | AcqRel | nothing: the entry goes to its next owner under the free list's lock |
+//! - [`Readiness::load`]: Acquire. Pairs with the Release of `set`: who sees a tick makes its
+//!   system call after that event's data had arrived, so an `EAGAIN` or a short count speaks of
+//!   what came later.
+//! - [`Readiness::set`]: AcqRel. Pairs with the Acquire of `load`, see there; and with that of the
+//!   clear, so that a failed clear is followed by a call that sees the data.
+//! - [`Readiness::clear`]: AcqRel, Relaxed on failure. Release keeps the system call before the
+//!   clear. The failure value is only compared; the caller loads again.
+//! - [`Readiness::retire`]: AcqRel. Pairs with nothing: the entry goes to its next owner under the
+//!   free list's lock.
 //!
 //! A waiter checks the flag under its queue's lock, and who sets the flag wakes under that lock
 //! afterwards: a waiter either sees the flag or is in the queue when the wake comes.

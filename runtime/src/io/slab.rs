@@ -1,14 +1,15 @@
 //! Where entries live: a process-wide slab whose pages are never freed.
 //!
-//! epoll gives back a number, and the source that the number stood for may be gone by then. An entry
-//! is therefore never freed, only given to the next source, and it always *is* an entry: a late
-//! event reads its generation, without `unsafe`, and finds out. Go's `pollDesc` does the same.
+//! epoll gives back a number, and the source that the number stood for may be gone by then. An
+//! entry is therefore never freed, only given to the next source, and it always *is* an entry: a
+//! late event reads its generation, without `unsafe`, and finds out. Go's `pollDesc` does the same.
 //!
 //! The price is that the slab keeps the size of its peak: an entry for each source that has ever
 //! waited at the same time as the others.
 //!
-//! Designs rejected: `Arc` pointers in the token (an event that is in flight would need a count that
-//! nobody can drop), a slab for each runtime (a source may outlive its runtime and wait in another).
+//! Designs rejected: `Arc` pointers in the token (an event that is in flight would need a count
+//! that nobody can drop), a slab for each runtime (a source may outlive its runtime and wait in
+//! another).
 
 use std::sync::OnceLock;
 
@@ -16,8 +17,9 @@ use parking_lot::Mutex;
 
 use super::entry::Entry;
 
-/// Pages come in groups of [`STEPS`] equal ones, and each group holds twice as many entries as the one
-/// before: so that the pages together hold every `u32`, and at most an eighth of them is unused.
+/// Pages come in groups of [`STEPS`] equal ones, and each group holds twice as many entries as the
+/// one before: so that the pages together hold every `u32`, and at most an eighth of them is
+/// unused.
 const FIRST_GROUP: usize = 64;
 const STEPS: usize = 8;
 const GROUPS: usize = 26;

@@ -20,8 +20,8 @@ use super::sys;
 /// writing; waiters are woken first come, first served, one for each event, and who is woken and
 /// leaves something behind wakes the next.
 ///
-/// A duplicate of the descriptor (`try_clone`, `dup`) in another `Source` waits on its own. The same
-/// descriptor in two sources is refused when the second waits.
+/// A duplicate of the descriptor (`try_clone`, `dup`) in another `Source` waits on its own. The
+/// same descriptor in two sources is refused when the second waits.
 ///
 /// # Examples
 ///
@@ -81,8 +81,8 @@ impl<T: AsFd> Source<T> {
         Ok(Self::assume_nonblocking(inner))
     }
 
-    /// Wraps `inner` as it is: either its descriptor has `O_NONBLOCK`, or every operation that it is
-    /// used with asks for no waiting by itself (`MSG_DONTWAIT`, `RWF_NOWAIT`). An operation that
+    /// Wraps `inner` as it is: either its descriptor has `O_NONBLOCK`, or every operation that it
+    /// is used with asks for no waiting by itself (`MSG_DONTWAIT`, `RWF_NOWAIT`). An operation that
     /// waits all the same blocks its worker.
     ///
     /// # Examples
@@ -99,8 +99,8 @@ impl<T: AsFd> Source<T> {
         Self { registration: Registration::new(Interest::Plain), inner }
     }
 
-    /// Whether [`Operation::transfer`] concludes from a short count that nothing is left, which saves
-    /// the system call that would say so. Off by default.
+    /// Whether [`Operation::transfer`] concludes from a short count that nothing is left, which
+    /// saves the system call that would say so. Off by default.
     ///
     /// **For TCP streams only.** Elsewhere data may be queued behind a short read without a further
     /// event: Unix streams after a descriptor was passed, terminals, pipes in packet mode, inotify,
@@ -226,8 +226,8 @@ impl<T: AsFd> Source<T> {
     /// # Errors
     /// What `op` returns, `WouldBlock` excepted; and when it has to wait: `Unsupported` for a file
     /// that epoll refuses, `AlreadyExists` for a descriptor that another source has,
-    /// `QuotaExceeded` at the limit on registrations, `Other` in a destructor of a task that is being
-    /// cancelled.
+    /// `QuotaExceeded` at the limit on registrations, `Other` in a destructor of a task that is
+    /// being cancelled.
     ///
     /// # Examples
     /// ```

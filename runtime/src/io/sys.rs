@@ -1,8 +1,8 @@
 //! The system calls of the netpoller, and nothing else: safe signatures, no policy.
 //!
-//! libc and not rustix, although rustix needs no `unsafe` here: rustix chooses `epoll_pwait2` or the
-//! millisecond call when it is *compiled* (a feature, which any crate in a user's program may turn
-//! on for all), and this module must fall back when it *runs*.
+//! libc and not rustix, although rustix needs no `unsafe` here: rustix chooses `epoll_pwait2` or
+//! the millisecond call when it is *compiled* (a feature, which any crate in a user's program may
+//! turn on for all), and this module must fall back when it *runs*.
 #![expect(unsafe_code, reason = "calls epoll, eventfd, poll and fcntl")]
 
 use std::io;

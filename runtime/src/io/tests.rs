@@ -87,7 +87,8 @@ where
     source.reading().transfer(buf.len(), |mut s| s.read(buf))
 }
 
-/// Waits until somebody has found nothing in `direction` and cleared the flag: who is about to wait.
+/// Waits until somebody has found nothing in `direction` and cleared the flag: who is about to
+/// wait.
 fn until_cleared<T: AsFd>(source: &Source<T>, direction: Direction) {
     let since = Instant::now();
     while source.registration().snapshot().is_ready(direction) {
@@ -238,7 +239,8 @@ fn a_panic_passes_the_wake_on() {
         move || read(&source, &mut [0; 1]).unwrap()
     });
     there.write_all(b"1").unwrap();
-    // Which of them waits first is the system's choice: if the second, another byte is for the first.
+    // Which of them waits first is the system's choice: if the second, another byte is for the
+    // first.
     assert_eq!(second.join().unwrap(), 1);
     there.write_all(b"1").unwrap();
     assert!(panics.join().is_err());

@@ -90,8 +90,8 @@ impl WaitQueue {
         key: &mut QueueKey,
         mut ready: impl FnMut() -> Option<R>,
     ) -> Poll<R> {
-        // How a waker is cloned and dropped is the user's code, which may panic and may come back to
-        // this queue: it runs before the lock is taken, and after it was let go.
+        // How a waker is cloned and dropped is the user's code, which may panic and may come back
+        // to this queue: it runs before the lock is taken, and after it was let go.
         let waker = cx.waker().clone();
         let _old;
         let mut waiters = self.waiters.lock();
@@ -235,8 +235,8 @@ mod model {
     use loom::thread;
     use std::future::poll_fn;
 
-    /// Two permits, given one at a time with one wake each; each of two waiters gets one, though one
-    /// of them may have left the queue and come back meanwhile.
+    /// Two permits, given one at a time with one wake each; each of two waiters gets one, though
+    /// one of them may have left the queue and come back meanwhile.
     #[test]
     fn every_wake_finds_a_waiter() {
         loom::model(|| {

@@ -15,8 +15,8 @@ use crate::support::{Count, bounded, eventually, runtime};
 /// What a [`waker`] calls when it is cloned.
 type OnClone = Rc<dyn Fn()>;
 
-/// A waker that calls `on_clone` when it is cloned; a clone does nothing when it is woken. Both stay
-/// on this thread.
+/// A waker that calls `on_clone` when it is cloned; a clone does nothing when it is woken. Both
+/// stay on this thread.
 fn waker(on_clone: OnClone) -> Waker {
     fn clone(data: *const ()) -> RawWaker {
         // SAFETY: `waker` leaked it.

@@ -48,8 +48,8 @@ impl AltStack {
 
 impl Drop for AltStack {
     fn drop(&mut self) {
-        // SAFETY: the stack that was there before, or none. Who installed it keeps it mapped while it
-        // may come back, as std does until its thread ends.
+        // SAFETY: the stack that was there before, or none. Who installed it keeps it mapped while
+        // it may come back, as std does until its thread ends.
         let result = unsafe { libc::sigaltstack(&self.previous, ptr::null_mut()) };
         if result != 0 {
             // This runs in a signal handler, on the very stack: it has to stay.

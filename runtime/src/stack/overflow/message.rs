@@ -88,7 +88,8 @@ mod tests {
         assert_eq!(
             text(Some("parser"), 7, 256 << 10),
             "\nsedge: task 'parser' (id 7) has overflowed its stack of 262144 bytes\n\
-             help: give it more with task::Builder::stack_size, or all tasks with SEDGE_STACK=512K\n\
+             help: give it more with task::Builder::stack_size, or all tasks with \
+             SEDGE_STACK=512K\n\
              fatal runtime error: stack overflow, aborting\n"
         );
         assert!(text(None, 8, 512 << 10).contains("task 8 has overflowed"));

@@ -3,14 +3,15 @@
 //! An overflow is a fault in a guard. It arrives as a SIGSEGV on a stack that is used up, so the
 //! handler needs one of its own: every thread that runs tasks holds an [`AltStack`].
 //!
-//! [`install`] replaces the process's handlers of SIGSEGV and SIGBUS, once, and never takes them back.
-//! A fault that is not an overflow of the running task goes to the handler that was there before
-//! (`previous.rs`); std's, which knows the guards of threads, is usually that one.
+//! [`install`] replaces the process's handlers of SIGSEGV and SIGBUS, once, and never takes them
+//! back. A fault that is not an overflow of the running task goes to the handler that was there
+//! before (`previous.rs`); std's, which knows the guards of threads, is usually that one.
 //!
 //! # In the handler
 //!
-//! Nothing but async-signal-safe code: no allocation, no lock, no thread-local that needs to be made.
-//! It reads the two statics below, asks the hook which task runs, writes one message and aborts.
+//! Nothing but async-signal-safe code: no allocation, no lock, no thread-local that needs to be
+//! made. It reads the two statics below, asks the hook which task runs, writes one message and
+//! aborts.
 //!
 //! # Not here
 //!

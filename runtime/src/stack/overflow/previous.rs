@@ -53,8 +53,8 @@ impl Previous {
         info: *mut siginfo_t,
         context: *mut c_void,
     ) {
-        // SAFETY: `__errno_location` is the calling thread's. The code that was interrupted must not
-        // see it change.
+        // SAFETY: `__errno_location` is the calling thread's. The code that was interrupted must
+        // not see it change.
         let errno = unsafe { *libc::__errno_location() };
         if self.0.sa_flags & libc::SA_SIGINFO != 0 {
             type Handler = unsafe extern "C" fn(c_int, *mut siginfo_t, *mut c_void);
@@ -102,8 +102,8 @@ impl Previous {
 fn restore_default(signal: c_int, raised_by_kernel: bool) {
     set_default(signal);
     if !raised_by_kernel {
-        // SAFETY: async-signal-safe. The signal is blocked in the handler, so it stays pending until
-        // that returns.
+        // SAFETY: async-signal-safe. The signal is blocked in the handler, so it stays pending
+        // until that returns.
         unsafe { libc::raise(signal) };
     }
 }

@@ -130,8 +130,8 @@ fn a_sent_signal_ends_the_process_as_before() {
 }
 
 fn set_handler(handler: usize, flags: c_int) {
-    // SAFETY: the handlers of these tests have the signature that the flags call for, and do nothing
-    // but store to atomics and change the protection of a page.
+    // SAFETY: the handlers of these tests have the signature that the flags call for, and do
+    // nothing but store to atomics and change the protection of a page.
     unsafe {
         let mut action: libc::sigaction = mem::zeroed();
         action.sa_sigaction = handler;
@@ -251,7 +251,8 @@ fn forbid_handlers(signal: c_int) {
         step(GO_ON_IF, libc::SYS_rt_sigaction as u32, 5),
         step(LOAD, arguments, 0),
         step(GO_ON_IF, signal as u32, 3),
-        // A query has no new action. The lower half of the address tells, on a little-endian machine.
+        // A query has no new action. The lower half of the address tells, on a little-endian
+        // machine.
         step(LOAD, arguments + 8, 0),
         libc::sock_filter { code: GO_ON_IF as u16, jt: 1, jf: 0, k: 0 },
         step(RETURN, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32, 0),
