@@ -171,7 +171,7 @@ impl Signals {
     ///
     /// # Errors
     ///
-    /// Only in a destructor, in a task that is being cancelled: it would have had to wait.
+    /// `Other`, and only in a destructor of a task that is being cancelled, where it would wait.
     ///
     /// # Examples
     ///
