@@ -16,6 +16,7 @@
 //! Most conditions have one waiter at a time: the first stands in the queue itself, the rest in a
 //! vector that is freed when it is empty again.
 
+use std::mem;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -95,11 +96,18 @@ impl WaitQueue {
         let waker = cx.waker().clone();
         let _old;
         let mut waiters = self.waiters.lock();
-        _old = key.0.take().and_then(|ticket| waiters.remove(ticket));
         match ready() {
-            Some(value) => Poll::Ready(value),
+            Some(value) => {
+                _old = key.0.take().and_then(|ticket| waiters.remove(ticket));
+                Poll::Ready(value)
+            }
             None => {
-                key.0 = Some(waiters.push(Waiter::Waker(waker)));
+                let waiter = Waiter::Waker(waker);
+                match key.0.and_then(|ticket| waiters.find_mut(ticket)) {
+                    // Polled again without a wake: it keeps its place.
+                    Some(place) => _old = Some(mem::replace(place, waiter)),
+                    None => key.0 = Some(waiters.push(waiter)),
+                }
                 Poll::Pending
             }
         }
@@ -179,6 +187,14 @@ impl Waiters {
         self.rest.as_ref()?.binary_search_by_key(&ticket, |entry| entry.0).ok()
     }
 
+    fn find_mut(&mut self, ticket: u64) -> Option<&mut Waiter> {
+        if self.first.as_ref().is_some_and(|first| first.0 == ticket) {
+            return self.first.as_mut().map(|first| &mut first.1);
+        }
+        let at = self.find(ticket)?;
+        self.rest.as_mut()?.get_mut(at).map(|entry| &mut entry.1)
+    }
+
     fn remove(&mut self, ticket: u64) -> Option<Waiter> {
         if self.first.as_ref().is_some_and(|first| first.0 == ticket) {
             return self.pop();
@@ -223,6 +239,44 @@ impl Drop for Place<'_> {
         if let Some(ticket) = self.ticket.take() {
             self.queue.leave_unused(ticket);
         }
+    }
+}
+
+#[cfg(all(test, not(sedge_loom)))]
+mod tests {
+    use super::{QueueKey, WaitQueue};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Poll, Wake, Waker};
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// Whatever else it waits for may have it polled at any time.
+    #[test]
+    fn a_future_that_is_polled_again_keeps_its_place() {
+        let queue = WaitQueue::new();
+        let counts: [Arc<Count>; 3] = Default::default();
+        let mut keys: [QueueKey; 3] = Default::default();
+        for at in [0, 1, 2, 0, 1, 0] {
+            let waker = Waker::from(counts[at].clone());
+            let mut cx = Context::from_waker(&waker);
+            let polled = queue.poll_until(&mut cx, &mut keys[at], || None::<()>);
+            assert_eq!(polled, Poll::Pending);
+        }
+        for woken in 1..=3 {
+            assert!(queue.wake_one());
+            let counted = counts.each_ref().map(|count| count.0.load(Ordering::SeqCst));
+            assert_eq!(counted, [0, 1, 2].map(|at| usize::from(at < woken)));
+        }
+        assert!(!queue.wake_one());
+        keys.iter_mut().for_each(|key| queue.forget(key));
     }
 }
 
