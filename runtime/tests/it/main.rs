@@ -12,6 +12,7 @@
 )]
 
 mod canaries;
+mod hazards;
 mod hogs;
 mod idle;
 mod life;
