@@ -432,4 +432,52 @@ mod model {
             finisher.join().unwrap();
         });
     }
+
+    /// The joiner of `JoinHandle::wait` never parks for ever: either it parks before the finisher's
+    /// wake, which claims it, or it sees `FINISHING` and needs no wake. The wake that it uses up
+    /// while it is active, and another's that comes at any time, must not cost it the only one.
+    #[test]
+    fn an_active_joiner_does_not_park_after_its_wake() {
+        loom::model(|| {
+            // The task that ends, the task that joins it, and how often the latter was claimed.
+            let shared = Arc::new((State::new(), State::new(), AtomicUsize::new(0)));
+            let wake_joiner = |shared: &(State, State, AtomicUsize)| {
+                if shared.1.wake() {
+                    shared.2.fetch_add(1, Ordering::Release);
+                }
+            };
+            let finisher = thread::spawn({
+                let shared = shared.clone();
+                move || {
+                    let task = &shared.0;
+                    let _ = task.transition_to_finishing();
+                    if task.load().has_join_waiter() {
+                        wake_joiner(&shared);
+                    }
+                    let _ = task.transition_to_finished();
+                }
+            });
+            let other = thread::spawn({
+                let shared = shared.clone();
+                move || wake_joiner(&shared)
+            });
+            let (task, joiner, claims) = &*shared;
+            let (mut filled, mut claimed) = (false, 0);
+            while !task.load().is_finished() {
+                filled = filled || task.set_join_waiter();
+                if !filled || task.load().is_finishing() {
+                    // The finisher is between two of its steps.
+                    thread::yield_now();
+                } else if !joiner.take_notified() && joiner.transition_to_parked() == Park::Parked {
+                    // Suspended: without a claim the model never ends.
+                    while claims.load(Ordering::Acquire) == claimed {
+                        thread::yield_now();
+                    }
+                    claimed += 1;
+                }
+            }
+            finisher.join().unwrap();
+            other.join().unwrap();
+        });
+    }
 }
