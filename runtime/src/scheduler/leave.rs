@@ -39,7 +39,11 @@ impl Worker {
                 }
                 self.shared.permits.all_back()
             }
-            Phase::Abandoned => true,
+            Phase::Abandoned => {
+                // Those that are missing then are counted as tasks.
+                self.give_permits_back();
+                true
+            }
         }
     }
 

@@ -11,6 +11,7 @@
     reason = "tests play the plain thread too, and look at thread-locals across switches"
 )]
 
+mod abandoning;
 mod canaries;
 mod hazards;
 mod hogs;
