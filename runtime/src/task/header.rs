@@ -391,7 +391,11 @@ unsafe fn run<F: FnOnce() -> T, T>(header: NonNull<Header>) {
     let (header, stage) = unsafe { (header.as_ref(), &(*cell.as_ptr()).stage) };
     // SAFETY: the stage is still the closure (invariant 2), and the body takes it once.
     let f = unsafe { ManuallyDrop::take(&mut (*stage.get()).closure) };
-    let result = if header.is_cancelled() {
+    let result = if header.is_cancelled() && cfg!(panic = "abort") {
+        // Nothing can be raised: it is abandoned as it is, as started tasks are.
+        std::mem::forget(f);
+        Err(Box::new(Cancelled(())) as Box<dyn std::any::Any + Send>)
+    } else if header.is_cancelled() {
         // Cancelled before it began: the closure is dropped here, where its destructors may park, and
         // by an unwind, as a started task's frames are: no wait throws in it.
         catch_unwind(AssertUnwindSafe(|| {
