@@ -1,0 +1,130 @@
+//! What is left of the runtime's promises under `panic = "abort"`, where nothing can unwind: tasks
+//! run and talk, and at the end those that still wait are abandoned without destructors. Not an
+//! example, but built as one: the test harness unwinds. Started by `ci/panic-abort.sh`.
+#![expect(clippy::print_stdout, reason = "how it answers the gate")]
+
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use sedge::runtime::Builder;
+use sedge::task;
+use sedge_net::{TcpListener, TcpStream};
+use sedge_runtime as sedge;
+
+const CLIENTS: usize = 20;
+const ROUNDS: usize = 50;
+const WAITING: usize = 300;
+
+static STARTED: AtomicUsize = AtomicUsize::new(0);
+static DROPPED: AtomicUsize = AtomicUsize::new(0);
+
+fn main() -> io::Result<()> {
+    if !cfg!(panic = "abort") {
+        return Err(io::Error::other(
+            "to be built with `panic = \"abort\"`: see ci/panic-abort.sh",
+        ));
+    }
+    if std::env::args().nth(1).as_deref() == Some("panic") {
+        let task = task::Builder::new().name("doomed");
+        let _ = sedge::run(|| task.spawn(|| panic!("of a task"))?.join().map_err(|_| panicked()));
+        return Err(io::Error::other("a panic did not abort"));
+    }
+    // The calling thread's worker alone, then others too: both ways `run` has to come back.
+    for workers in [1, 3] {
+        let echoed = Builder::new().workers(workers).run(served_among_waiting_tasks)??;
+        println!("{workers} workers: echoed {echoed}, and run has returned");
+    }
+    // Tasks that nobody has started yet when the root returns.
+    for _ in 0..100 {
+        Builder::new()
+            .workers(3)
+            .run(|| (0..WAITING).for_each(|_| _ = sedge::spawn(task::park)))?;
+    }
+    println!("100 times: fresh tasks, and run has returned");
+    let runtime = Builder::new().workers(2).build()?;
+    runtime.spawn(spawn_waiting).join().map_err(|_| panicked())?;
+    let abandoned = runtime.shutdown_timeout(Duration::from_secs(20));
+    println!("abandoned {abandoned} of {WAITING}");
+    println!("started {}, dropped {}", count(&STARTED), count(&DROPPED));
+    Ok(())
+}
+
+fn served_among_waiting_tasks() -> io::Result<usize> {
+    spawn_waiting();
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    let server = sedge::spawn(move || -> io::Result<()> {
+        for _ in 0..CLIENTS {
+            let (stream, _) = listener.accept()?;
+            sedge::spawn(move || echo(stream));
+        }
+        Ok(())
+    });
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|n| {
+            sedge::spawn(move || -> io::Result<usize> { ask(TcpStream::connect(address)?, n) })
+        })
+        .collect();
+    server.join().map_err(|_| panicked())??;
+    clients.into_iter().map(|client| client.join().map_err(|_| panicked())?).sum()
+}
+
+fn echo(mut stream: TcpStream) -> io::Result<()> {
+    let mut buffer = [0; 64];
+    loop {
+        match stream.read(&mut buffer)? {
+            0 => return Ok(()),
+            n => stream.write_all(&buffer[..n])?,
+        }
+    }
+}
+
+/// Returns how many messages came back.
+fn ask(mut stream: TcpStream, n: usize) -> io::Result<usize> {
+    for round in 0..ROUNDS {
+        let message = [n as u8, round as u8, 7];
+        stream.write_all(&message)?;
+        let mut answer = [0; 3];
+        stream.read_exact(&mut answer)?;
+        assert_eq!(answer, message);
+    }
+    stream.shutdown(Shutdown::Both)?;
+    Ok(ROUNDS)
+}
+
+struct CountsItsDrop;
+
+impl Drop for CountsItsDrop {
+    fn drop(&mut self) {
+        DROPPED.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Tasks that wait for ever, each in one of the ways there are.
+fn spawn_waiting() {
+    let before = count(&STARTED);
+    for n in 0..WAITING {
+        sedge::spawn(move || {
+            let _dropped = CountsItsDrop;
+            STARTED.fetch_add(1, Ordering::SeqCst);
+            match n % 3 {
+                0 => task::park(),
+                1 => sedge::time::sleep(Duration::from_secs(86_400)),
+                _ => task::block_on(std::future::pending()),
+            }
+        });
+    }
+    while count(&STARTED) < before + WAITING {
+        sedge::time::sleep(Duration::from_micros(200));
+    }
+}
+
+fn count(counter: &AtomicUsize) -> usize {
+    counter.load(Ordering::SeqCst)
+}
+
+fn panicked() -> io::Error {
+    io::Error::other("a task panicked")
+}
