@@ -107,7 +107,7 @@ fn a_guest_takes_no_waiting_task_along() {
 
 /// Keeps some of the heap in hand, all of it in one arena: at the limit the test itself, and the
 /// runtime, still have to allocate.
-fn keep_heap() {
+pub(crate) fn keep_heap() {
     #[cfg(target_env = "gnu")]
     // SAFETY: sets numbers of the allocator's.
     unsafe {

@@ -16,6 +16,7 @@ mod canaries;
 mod hazards;
 mod hogs;
 mod idle;
+mod kernel_memory;
 mod life;
 mod limits;
 mod memory;
