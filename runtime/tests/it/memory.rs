@@ -93,7 +93,8 @@ fn memory_is_given_back_when_idle() {
     succeed_in_child(NAME, |_| {});
 }
 
-/// Stacks taken on one worker and released on another go round: neither memory nor mappings grow.
+/// Stacks taken on one worker and released on another go round: neither memory nor mappings grow. Ten
+/// million in all where very many are asked for.
 #[test]
 fn stacks_that_change_workers_do_not_pile_up() {
     const NAME: &str = "memory::stacks_that_change_workers_do_not_pile_up";
@@ -102,46 +103,61 @@ fn stacks_that_change_workers_do_not_pile_up() {
         return;
     }
     if is_child(NAME) {
-        let rounds = if cfg!(debug_assertions) { 20_000 } else { 200_000 };
-        let runtime = runtime(2);
-        let pass = || {
-            let moved = Count::new();
-            let told = moved.clone();
-            let spawner = runtime.spawn(move || {
-                for _ in 0..rounds / 100 {
-                    let tasks: Vec<_> = (0..100)
-                        .map(|_| {
-                            let told = told.clone();
-                            // SAFETY: the task keeps nothing of its thread's over a wait.
-                            let builder = unsafe { task::Builder::new().migrating(true) };
-                            let migrant = builder.spawn(move || {
-                                let begun = crate::support::thread_id();
-                                task::yield_now();
-                                if crate::support::thread_id() != begun {
-                                    told.add();
-                                }
-                            });
-                            migrant.unwrap()
-                        })
-                        .collect();
-                    tasks.into_iter().for_each(|task| task.join().unwrap());
-                }
-            });
-            spawner.join().unwrap();
-            moved.get()
+        let tasks = match very_many() {
+            1_000_000 => 10_000_000,
+            few if cfg!(debug_assertions) => few,
+            _ => 1_000_000,
         };
-        pass();
+        let runtime = runtime(2);
+        let pass = |tasks| (0..tasks / 200).map(|_| move_stacks(&runtime)).sum::<usize>();
+        pass(tasks / 4);
         let (rss, maps) = (status_kib("VmRSS"), mappings());
-        let moved = pass() + pass();
+        let mut moved = pass(tasks / 4 * 3);
         assert!(status_kib("VmRSS") < rss + 4_096, "{rss} KiB and more");
         // Guards made the old way take two mappings for each stack, and the workers' caches may still
         // be filling up. A leak would show in tens of thousands.
         let slack = if cfg!(sedge_test_mprotect) { 1_000 } else { 50 };
         assert!(mappings() < maps + slack);
+        eventually("enough of them changed workers", || {
+            moved += pass(200);
+            moved >= tasks / 50
+        });
         println!("{moved} stacks changed workers");
         return;
     }
     succeed_in_child(NAME, |_| {});
+}
+
+/// Parks two hundred migrating tasks where they start, and wakes them from a task that waits for
+/// another worker than theirs. Returns how many ended elsewhere.
+fn move_stacks(runtime: &sedge::runtime::Runtime) -> usize {
+    let (parked, moved) = (Count::new(), Count::new());
+    let (told, seen) = (moved.clone(), parked.clone());
+    let spawner = runtime.spawn(move || {
+        let spawn = |_| {
+            let (parked, moved) = (seen.clone(), told.clone());
+            // SAFETY: the task keeps nothing of its thread's over a wait.
+            let builder = unsafe { task::Builder::new().migrating(true) };
+            let migrant = builder.spawn(move || {
+                let begun = crate::support::thread_id();
+                parked.add();
+                task::park();
+                if crate::support::thread_id() != begun {
+                    moved.add();
+                }
+            });
+            migrant.unwrap()
+        };
+        (0..200).map(spawn).collect::<Vec<_>>()
+    });
+    let migrants = spawner.join().unwrap();
+    eventually("all are parked", || parked.get() == 200);
+    let waker = runtime.spawn(move || {
+        migrants.iter().for_each(|migrant| migrant.task().unpark());
+        migrants.into_iter().for_each(|migrant| migrant.join().unwrap());
+    });
+    waker.join().unwrap();
+    moved.get()
 }
 
 #[inline(never)]
