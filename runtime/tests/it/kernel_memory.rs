@@ -10,7 +10,8 @@ use sedge_runtime as sedge;
 
 use crate::limits::keep_heap;
 use crate::support::{
-    Count, eventually, is_child, limit, status_kib, succeed_in_child, thread_names,
+    Count, become_ordinary_user, eventually, is_child, limit, status_kib, succeed_in_child,
+    thread_names,
 };
 
 /// What `/proc/self/smaps` says of one mapping.
@@ -204,7 +205,7 @@ fn the_limit_on_locked_memory_is_an_error() {
         // Root locks more than the limit, and is then held to it: whatever is mapped later is refused.
         // An ordinary user cannot lock what the process has already, and has the limit left.
         if lock(libc::MCL_CURRENT | libc::MCL_FUTURE) {
-            become_ordinary();
+            become_ordinary_user();
         } else if !lock(libc::MCL_FUTURE) {
             return println!("not allowed here");
         }
@@ -258,13 +259,4 @@ fn lower_locked_limit(bytes: u64) {
     // SAFETY: the kernel fills the structure.
     assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &mut now) }, 0);
     limit(libc::RLIMIT_MEMLOCK, bytes.min(now.rlim_max));
-}
-
-/// Gives up root's rights for good.
-fn become_ordinary() {
-    // SAFETY: no pointers; the C library tells every thread.
-    unsafe {
-        assert_eq!(libc::setresgid(65_534, 65_534, 65_534), 0);
-        assert_eq!(libc::setresuid(65_534, 65_534, 65_534), 0);
-    }
 }

@@ -8,8 +8,8 @@ use sedge::task::{self, Builder};
 use sedge_runtime as sedge;
 
 use crate::support::{
-    Count, bounded, eventually, is_child, limit, soft_limit, status_kib, succeed_in_child,
-    thread_id, thread_names,
+    Count, become_ordinary_user, bounded, eventually, is_child, limit, soft_limit, status_kib,
+    succeed_in_child, thread_id, thread_names,
 };
 
 /// Beyond the limit on live tasks, spawning fails and says which limit it was; as tasks end, it works
@@ -341,4 +341,40 @@ fn no_thread_for_an_extra_worker() {
         return;
     }
     succeed_in_child(NAME, |_| {});
+}
+
+/// An ordinary user who may have no more threads gets an error that names the limit, again and again,
+/// and a runtime once there may be more.
+#[test]
+fn a_runtime_without_threads_is_an_error() {
+    const NAME: &str = "limits::a_runtime_without_threads_is_an_error";
+    if is_child(NAME) {
+        become_ordinary_user();
+        let threads = || thread_names().len();
+        let before = threads();
+        // This process alone has more than that.
+        set_soft_limit(libc::RLIMIT_NPROC, 1);
+        for _ in 0..3 {
+            let error = runtime::Builder::new().workers(2).build().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::WouldBlock);
+            assert!(error.to_string().contains("ulimit -u"), "it names the limit: {error}");
+            eventually("no thread is left behind", || threads() == before);
+        }
+        set_soft_limit(libc::RLIMIT_NPROC, u64::MAX);
+        let runtime = runtime::Builder::new().workers(2).build().unwrap();
+        assert_eq!(runtime.spawn(|| 7).join().unwrap(), 7);
+        return;
+    }
+    succeed_in_child(NAME, |_| {});
+}
+
+/// Changes what can be raised again, as far as it may be.
+fn set_soft_limit(resource: libc::__rlimit_resource_t, wanted: u64) {
+    let mut now = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the kernel fills the structure, and then reads it.
+    unsafe {
+        assert_eq!(libc::getrlimit(resource, &mut now), 0);
+        now.rlim_cur = wanted.min(now.rlim_max);
+        assert_eq!(libc::setrlimit(resource, &now), 0);
+    }
 }

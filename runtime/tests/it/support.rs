@@ -211,3 +211,14 @@ pub(crate) fn soft_limit(resource: libc::__rlimit_resource_t, bytes: u64) {
     // SAFETY: the structure is initialised.
     assert_eq!(unsafe { libc::setrlimit(resource, &limit) }, 0, "a soft limit can be changed");
 }
+
+/// Gives up root's rights, for good: in a child. There are limits that do not bind root.
+pub(crate) fn become_ordinary_user() {
+    // SAFETY: no pointers; the C library tells every thread.
+    unsafe {
+        if libc::geteuid() == 0 {
+            assert_eq!(libc::setresgid(65_534, 65_534, 65_534), 0);
+            assert_eq!(libc::setresuid(65_534, 65_534, 65_534), 0);
+        }
+    }
+}
