@@ -42,13 +42,19 @@ fn a_migrating_task_leaves_a_hog_behind() {
                 })
             });
             let migrant = migrant.join().unwrap();
-            // Whatever worker the migrant is on is stuck, and maybe the other one, too.
-            let hogs: Vec<_> = (0..2)
-                .map(|_| {
-                    let moved = moved.clone();
-                    runtime.spawn(move || hog_until("the migrant has moved", || moved.is_set()))
-                })
-                .collect();
+            // Whatever worker the migrant is on is stuck in the end, and the other one, too. On a busy
+            // machine an extra worker may have come and taken a hog: then there is one more.
+            let (started, mut hogs) = (Count::new(), Vec::new());
+            eventually("the migrant has moved", || {
+                if started.get() == hogs.len() {
+                    let (started, moved) = (started.clone(), moved.clone());
+                    hogs.push(runtime.spawn(move || {
+                        started.add();
+                        hog_until("the migrant has moved", || moved.is_set());
+                    }));
+                }
+                moved.is_set()
+            });
             hogs.into_iter().for_each(|hog| hog.join().unwrap());
             migrant.join().unwrap();
             assert_eq!(moved.get(), 1);
