@@ -80,9 +80,22 @@ impl Gate {
         }
     }
 
-    /// Parks the root task until every task has been counted.
-    fn wait_for_all(&self, counter: &AtomicUsize) {
-        while counter.load(Ordering::Acquire) < self.tasks {
+    /// Parks the root task until every task has arrived. Those for which there is no stack would wait
+    /// for ever, as the others are parked; what is spawned then is refused, and says why.
+    fn wait_for_arrivals(&self) -> Result<(), String> {
+        while self.arrived.load(Ordering::Acquire) < self.tasks {
+            task::park_timeout(Duration::from_secs(1));
+            task::Builder::new().spawn(|| ()).map_err(|error| {
+                let arrived = self.arrived.load(Ordering::Acquire);
+                format!("{arrived} of {} tasks have a stack: {error}", self.tasks)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Parks the root task until every task has passed.
+    fn wait_for_passage(&self) {
+        while self.passed.load(Ordering::Acquire) < self.tasks {
             task::park();
         }
     }
@@ -117,7 +130,7 @@ fn measure(tasks: usize) -> Result<Report, Box<dyn Error>> {
         handles.push(handle.map_err(|error| format!("cannot spawn task {i}: {error}"))?);
         tick(&bar, i);
     }
-    gate.wait_for_all(&gate.arrived);
+    gate.wait_for_arrivals()?;
     report.spawn = start.elapsed();
     report.parked = Memory::now()?;
 
@@ -128,7 +141,7 @@ fn measure(tasks: usize) -> Result<Report, Box<dyn Error>> {
         handle.task().unpark();
         tick(&bar, i);
     }
-    gate.wait_for_all(&gate.passed);
+    gate.wait_for_passage();
     report.wake = start.elapsed();
 
     let bar = progress("joining", tasks);

@@ -22,7 +22,7 @@ use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::mapping::Run;
-use super::{limits, sys};
+use super::{headroom, limits, sys};
 
 /// Most slots that one system call guards.
 const BATCH: usize = 512;
@@ -54,14 +54,19 @@ pub(super) struct Prepared {
 /// # Safety
 ///
 /// The run lies in a live mapping, and nobody uses its slots yet.
-pub(super) unsafe fn prepare(mut run: Run) -> io::Result<Prepared> {
-    loop {
+pub(super) unsafe fn prepare(run: Run) -> io::Result<Prepared> {
+    let mut part = run;
+    let result = loop {
         // SAFETY: the same contract: a run, and later a part of it.
-        match unsafe { prepare_whole(run) } {
-            Err(_) if run.slots() > 1 => run = run.first_half(),
-            result => return result,
+        match unsafe { prepare_whole(part) } {
+            Err(_) if part.slots() > 1 => part = part.first_half(),
+            result => break result,
         }
+    };
+    if result.is_err() || part.slots() < run.slots() {
+        headroom::let_go();
     }
+    result
 }
 
 /// Takes back what a released mapping cost.

@@ -47,6 +47,14 @@ pub(super) fn on_lock(error: &io::Error) -> io::Error {
     ))
 }
 
+/// How many bytes the process may have, if something but the machine's memory limits it: as many as
+/// there can be where that is known to the system alone.
+pub(super) fn on_memory() -> Option<usize> {
+    let bytes = [sys::address_space_limit(), sys::data_limit()].into_iter().flatten().min();
+    let bytes = bytes.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+    bytes.or_else(|| strict_overcommit().then_some(usize::MAX))
+}
+
 fn memory_limit() -> String {
     if let Some(bytes) = sys::address_space_limit() {
         return format!(

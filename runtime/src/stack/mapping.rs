@@ -4,7 +4,7 @@
 use std::io;
 
 use super::size::StackSize;
-use super::{guard, limits, sys};
+use super::{guard, headroom, limits, sys};
 
 /// A mapping that holds a whole number of slots. It does not unmap itself: see
 /// [`release`](Self::release).
@@ -20,14 +20,19 @@ pub(super) struct Mapping {
 impl Mapping {
     /// Reserves address space for `slots` slots, or for half as many, and so on down to one, as long
     /// as the kernel refuses.
-    pub(super) fn reserve(size: StackSize, mut slots: usize) -> io::Result<Self> {
-        loop {
-            match sys::reserve(slots * size.bytes()) {
-                Ok(start) => return Ok(Self { start, size, slots, gaps: 0 }),
-                Err(error) if slots == 1 => return Err(limits::on_reserve(&error, size.bytes())),
-                Err(_) => slots /= 2,
+    pub(super) fn reserve(size: StackSize, slots: usize) -> io::Result<Self> {
+        let mut fewer = slots;
+        let result = loop {
+            match sys::reserve(fewer * size.bytes()) {
+                Ok(start) => break Ok(Self { start, size, slots: fewer, gaps: 0 }),
+                Err(error) if fewer == 1 => break Err(limits::on_reserve(&error, size.bytes())),
+                Err(_) => fewer /= 2,
             }
+        };
+        if result.is_err() || fewer < slots {
+            headroom::let_go();
         }
+        result
     }
 
     pub(super) fn slots(&self) -> usize {

@@ -29,7 +29,8 @@
 //! # Locks
 //!
 //! In this order: the trimmer's, a pool's `growth`, that pool's `arenas`. System calls are made under
-//! the first two only, so that a worker that exchanges stacks never waits for the kernel.
+//! the first two only, so that a worker that exchanges stacks never waits for the kernel. What is
+//! left to the heap at a limit (`headroom.rs`) has a lock that is taken last, under `growth`.
 //!
 //! # Rejected
 //!
@@ -43,6 +44,7 @@ mod arena;
 mod bits;
 mod cache;
 mod guard;
+mod headroom;
 mod high_water;
 mod limits;
 mod mapping;

@@ -16,10 +16,10 @@ use std::io;
 use parking_lot::Mutex;
 
 use super::arena::Arena;
-use super::guard;
 use super::mapping::{Mapping, Run};
 use super::size::StackSize;
 use super::slot::Stack;
+use super::{guard, headroom};
 
 /// Slots of the first arena of a class, unless they are so large that [`FIRST_BYTES`] binds.
 const FIRST_SLOTS: usize = 64;
@@ -87,6 +87,7 @@ impl Pool {
             // Somebody else grew the pool while this thread waited for the lock.
             return Ok(());
         }
+        headroom::keep()?;
         let (index, run) = self.uncarved(size)?;
         // SAFETY: the slots are in an arena that only the holder of `growth` may unmap, and nobody
         // has them before they are carved.

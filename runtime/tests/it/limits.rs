@@ -105,6 +105,40 @@ fn a_guest_takes_no_waiting_task_along() {
     succeed_in_child(NAME, |_| {});
 }
 
+/// Stacks take what a limit allows, but for what the heap is left with: the program goes on.
+#[test]
+fn the_heap_has_its_share_at_a_limit() {
+    const NAME: &str = "limits::the_heap_has_its_share_at_a_limit";
+    const TASKS: usize = 20_000;
+    if let Some(name) = is_child(NAME).then(|| std::env::var("SEDGE_TEST_LIMIT").unwrap()) {
+        let resource = if name == "data" { libc::RLIMIT_DATA } else { libc::RLIMIT_AS };
+        let held = status_kib(if name == "data" { "VmData" } else { "VmSize" }) << 10;
+        soft_limit(resource, held + (1 << 30));
+        return runtime::Builder::new().workers(2).run(fill_with_stacks).unwrap();
+    }
+    for limit in ["data", "address space"] {
+        let stderr = succeed_in_child(NAME, |child| {
+            child.env("SEDGE_TEST_LIMIT", limit);
+        });
+        assert!(!stderr.contains("memory allocation"), "{limit}: {stderr}");
+    }
+
+    fn fill_with_stacks() {
+        let spawn = |_| Builder::new().spawn(task::park).ok();
+        let parked: Vec<_> = (0..TASKS).map_while(spawn).collect();
+        let mut refused = None;
+        eventually("spawning fails", || {
+            refused = Builder::new().spawn(|| ()).err();
+            refused.is_some()
+        });
+        let text = refused.unwrap().to_string();
+        assert!(text.contains("RLIMIT_DATA") || text.contains("RLIMIT_AS"), "{text}");
+        let grown: Vec<_> = (0..16).map(|n| vec![n; 256 << 10]).collect();
+        assert_eq!(std::hint::black_box(grown)[15][0], 15_u8);
+        drop(parked);
+    }
+}
+
 /// Keeps some of the heap in hand, all of it in one arena: at the limit the test itself, and the
 /// runtime, still have to allocate.
 pub(crate) fn keep_heap() {
