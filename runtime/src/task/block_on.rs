@@ -9,25 +9,51 @@ use std::task::{Context, Poll, Wake, Waker};
 use super::current_counted;
 use crate::{context, wait};
 
-/// Runs a future to its end and returns its output; the task (or thread) parks while it is pending.
+/// Runs a future to its end and returns its output.
 ///
-/// Futures that need another runtime's reactor (tokio's sockets, say) find none here. The future is
-/// polled on the worker: one that computes keeps it from its other tasks.
+/// Futures that bring what wakes them (channels, say) work. Those that need another runtime's
+/// reactor or timer (tokio's sockets) find none here. The future is polled on the worker: one that
+/// computes for long keeps it from its other tasks.
 ///
 /// # Blocking
 ///
-/// Parks the task, or blocks a plain thread, while the future is pending.
+/// Parks the task while the future is pending. On a plain thread, and inside
+/// [`no_park`](super::no_park), it blocks the thread.
 ///
 /// # Cancellation
 ///
-/// A cancellation point; the future is dropped.
+/// A cancellation point, at entry and while it waits. The future is dropped.
+///
+/// # Panics
+///
+/// With the future's panic.
 ///
 /// # Examples
 ///
 /// ```
 /// # use sedge_runtime as sedge;
-/// let answer = sedge::run(|| sedge::task::block_on(async { 42 }));
-/// assert_eq!(answer, 42);
+/// use std::future::poll_fn;
+/// use std::sync::{Arc, Mutex};
+/// use std::task::{Poll, Waker};
+///
+/// sedge::run(|| {
+///     // A channel in small: a value, and who waits for it.
+///     let slot = Arc::new(Mutex::new((None, None::<Waker>)));
+///     sedge::spawn({
+///         let slot = slot.clone();
+///         move || {
+///             let mut slot = slot.lock().unwrap();
+///             slot.0 = Some(42);
+///             slot.1.take().into_iter().for_each(Waker::wake);
+///         }
+///     });
+///     let answer = sedge::task::block_on(poll_fn(|cx| {
+///         let mut slot = slot.lock().unwrap();
+///         slot.1 = Some(cx.waker().clone());
+///         slot.0.take().map_or(Poll::Pending, Poll::Ready)
+///     }));
+///     assert_eq!(answer, 42);
+/// });
 /// ```
 pub fn block_on<F: Future>(future: F) -> F::Output {
     wait::checkpoint();

@@ -10,10 +10,18 @@ use crate::scheduler::{self, Shared, Worker};
 use crate::stack::StackSize;
 use crate::{context, runtime};
 
-/// Spawns a task. It runs on any worker of the caller's runtime; on a plain thread, of the default
-/// runtime, which starts now if it has not. As [`std::thread::spawn`].
+/// Spawns a task and returns a handle to wait for it with, as [`std::thread::spawn`] does for a
+/// thread.
 ///
-/// Never waits. What the task costs until it first runs is one allocation.
+/// The task belongs to the caller's runtime, where any worker may start it. On a plain thread it
+/// belongs to the default runtime, which this call starts if need be. Until it first runs, a task
+/// costs one allocation; only then does it get a stack. When the runtime's root task returns, the
+/// tasks that are left are cancelled: join those whose work matters.
+///
+/// # Blocking
+///
+/// Neither the task nor the worker waits. The first call on a plain thread waits for the threads of
+/// the default runtime to start.
 ///
 /// # Panics
 ///
@@ -34,7 +42,7 @@ where
     Builder::new().spawn(f).unwrap_or_else(|error| panic!("failed to spawn a task: {error}"))
 }
 
-/// Chooses a task's properties before it is spawned, as [`std::thread::Builder`].
+/// Chooses a task's properties before it is spawned, as [`std::thread::Builder`] does for a thread.
 ///
 /// # Examples
 ///
@@ -58,55 +66,137 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// The defaults: no name, the runtime's stack size (256 KiB of address space), at home.
+    /// Makes a builder with the defaults: no name, the runtime's stack size (256 KiB of address
+    /// space, unless the runtime was given another), and no migration.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// // In place of `sedge::spawn`, where a spawn that fails is no reason to panic.
+    /// let handle = sedge::task::Builder::new().spawn(|| 1 + 1)?;
+    /// assert_eq!(handle.join().unwrap(), 2);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A name, for panic messages and reports.
+    /// Names the task. The name stands in the messages about it: of a panic, of a stack overflow,
+    /// and of a task that keeps its worker. Default: none, and the messages have the id alone.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// use sedge::task;
+    ///
+    /// let name = || task::current().name().map(str::to_owned);
+    /// let handle = task::Builder::new().name("accept loop").spawn(name)?;
+    /// assert_eq!(handle.join().unwrap().as_deref(), Some("accept loop"));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into().into_boxed_str());
         self
     }
 
-    /// Bytes of stack, guard included, rounded up to a power of two: 32 KiB to 64 MiB. It is address
-    /// space; what is not touched takes no memory.
+    /// Sets the size of the task's stack in bytes, its guard included: from 32 KiB to 64 MiB,
+    /// rounded up to a power of two. Default: the runtime's
+    /// ([`runtime::Builder::stack_size`](crate::runtime::Builder::stack_size)).
+    ///
+    /// It is address space: what the task does not touch takes no memory. The guard is 32 KiB of a
+    /// stack of 256 KiB or more, and one page of a smaller one.
+    /// [`stack_high_water`](super::stack_high_water) tells how much a task has used.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// // More than the default stack holds.
+    /// fn sum() -> u64 {
+    ///     let numbers = [1_u64; 128 << 10];
+    ///     std::hint::black_box(&numbers).iter().sum()
+    /// }
+    ///
+    /// let handle = sedge::task::Builder::new().stack_size(8 << 20).spawn(sum)?;
+    /// assert_eq!(handle.join().unwrap(), 128 << 10);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = Some(bytes);
         self
     }
 
-    /// Lets the task go on with another worker after it waited, as a goroutine does.
+    /// Lets the task go on with another worker after it has waited, as a goroutine does. Default:
+    /// the runtime's setting ([`runtime::Builder::migrating`](crate::runtime::Builder::migrating));
+    /// `false` here does not undo that one.
     ///
     /// # Safety
     ///
     /// From its start to its end:
-    /// - nothing that is bound to a thread lives across a call that may wait: no lock guard of std's
-    ///   or `parking_lot`'s, no `Rc`, no borrow of a thread-local, nothing `!Send`;
+    /// - nothing that is bound to a thread lives across a call that may wait: no lock guard of
+    ///   std's or `parking_lot`'s, no `Rc`, no borrow of a thread-local, nothing `!Send`;
     /// - no function, *after inlining*, touches a thread-local on both sides of such a call. That
     ///   includes `errno` and the thread-locals of std and of every dependency; the compiler may
     ///   keep a thread-local's address over the call, and it is then another thread's.
     ///
     /// No caller can check the second for code that is not its own. [`stay_home`](super::stay_home)
     /// keeps the task in its place for a stretch of code that cannot promise this.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// use sedge::task;
+    ///
+    /// sedge::run(|| {
+    ///     // SAFETY: over its one wait the task keeps an integer, which no thread minds, and it
+    ///     // touches no thread-local.
+    ///     let builder = unsafe { task::Builder::new().migrating(true) };
+    ///     let handle = builder.spawn(|| {
+    ///         let mut sum = 1;
+    ///         task::yield_now(); // Any worker may take it from here.
+    ///         sum += 1;
+    ///         sum
+    ///     });
+    ///     assert_eq!(handle.unwrap().join().unwrap(), 2);
+    /// });
+    /// ```
     pub unsafe fn migrating(mut self, migrating: bool) -> Self {
         self.migrating = migrating;
         self
     }
 
-    /// Spawns the task. Never waits.
+    /// Spawns the task. See [`spawn`](fn@spawn) for the runtime that it belongs to.
+    ///
+    /// # Blocking
+    ///
+    /// As [`spawn`](fn@spawn): neither the task nor the worker waits.
     ///
     /// # Errors
+    ///
+    /// The task is not spawned, and its closure is dropped:
     ///
     /// - `InvalidInput`: the stack size is out of its range.
     /// - `QuotaExceeded`: the runtime has as many live tasks as it may have
     ///   ([`runtime::Builder::tasks_max`](crate::runtime::Builder::tasks_max)).
-    /// - `OutOfMemory`: fresh tasks are waiting for stacks, and there is no memory (or no mapping)
-    ///   for more.
+    /// - `OutOfMemory`: tasks that were spawned before are waiting for stacks, and there is no
+    ///   memory (or no mapping) for more. The text says which limit it was.
     /// - `Other`: the runtime is stopping, and the caller is none of its tasks. (What these still
     ///   spawn is cancelled before it begins.)
-    /// - On a plain thread, what [`runtime::Builder::build`](crate::runtime::Builder::build) returns,
-    ///   if the default runtime has to start.
+    /// - On a plain thread, what [`runtime::Builder::build`](crate::runtime::Builder::build)
+    ///   returns, if the default runtime has to start.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// use std::io::ErrorKind;
+    ///
+    /// let small = sedge::task::Builder::new().stack_size(1024);
+    /// assert_eq!(small.spawn(|| ()).unwrap_err().kind(), ErrorKind::InvalidInput);
+    /// ```
     pub fn spawn<F, T>(self, f: F) -> io::Result<JoinHandle<T>>
     where
         F: FnOnce() -> T + Send + 'static,

@@ -1,13 +1,13 @@
 //! Telling a task to stop.
 //!
 //! A cancelled task unwinds from its present or next parking point with a private payload, without
-//! the panic hook's message; its `join` returns [`Cancelled`]. Shutdown ends tasks this way, through
-//! the ordinary scheduler, so that destructors may wait.
+//! the panic hook's message; its `join` returns [`Cancelled`]. Shutdown ends tasks this way,
+//! through the ordinary scheduler, so that destructors may wait.
 //!
-//! Nothing is raised while the task unwinds already, inside [`shield`](super::shield) and [`no_park`](super::no_park),
-//! and under `panic = "abort"`. A task that swallowed the payload is told again at its next parking
-//! point; from the second time on it first yields, so that a loop around `catch_unwind` cannot keep
-//! its worker.
+//! Nothing is raised while the task unwinds already, inside [`shield`](super::shield) and
+//! [`no_park`](super::no_park), and under `panic = "abort"`. A task that swallowed the payload is
+//! told again at its next parking point; from the second time on it first yields, so that a loop
+//! around `catch_unwind` cannot keep its worker.
 
 use std::panic::resume_unwind;
 
@@ -16,6 +16,13 @@ use super::{Suspend, TaskRef};
 
 /// What [`JoinHandle::join`](super::JoinHandle::join) returns, as the payload of its `Err`, for a
 /// task that was cancelled: its runtime stopped before it ended.
+///
+/// A cancelled task unwinds with this payload from the call that it waits in, or from the next that
+/// may wait, without the panic hook's message. While it unwinds nothing is raised again. If it
+/// catches the payload with [`catch_unwind`](std::panic::catch_unwind) it is told again by the next
+/// call that may wait.
+///
+/// Under `panic = "abort"` nothing can unwind: tasks are abandoned as they are, without destructors.
 ///
 /// # Examples
 ///

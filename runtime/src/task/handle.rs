@@ -93,8 +93,11 @@ unsafe fn drop_waker(data: *const ()) {
     drop(ManuallyDrop::into_inner(unsafe { counted(data) }));
 }
 
-/// A handle to a task, as [`std::thread::Thread`] is one to a thread. Outside tasks,
-/// [`current`](super::current) gives one to the calling thread.
+/// A handle to a task, as [`std::thread::Thread`] is one to a thread.
+///
+/// [`JoinHandle::task`](super::JoinHandle::task) and [`current`](super::current) give one; outside
+/// tasks the latter gives one to the calling thread. Clones are handles to the same task. A handle
+/// may outlive its task and its runtime, and keeps nothing of the user's.
 ///
 /// # Examples
 ///
@@ -127,8 +130,29 @@ impl Task {
         Self(Inner::Thread(std::thread::current()))
     }
 
-    /// Leaves the task its token and wakes it: the present or next [`park`](super::park) returns.
-    /// One token at most is kept. Never waits. Does nothing once the task has ended.
+    /// Leaves the task its token: the [`park`](super::park) that it is in, or else its next, takes
+    /// the token and returns. As [`std::thread::Thread::unpark`].
+    ///
+    /// A task has one token at most: unparking it twice before it parks is as good as once. Does
+    /// nothing once the task has ended.
+    ///
+    /// # Blocking
+    ///
+    /// Nothing waits.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// use sedge::task;
+    ///
+    /// sedge::run(|| {
+    ///     let main = task::current();
+    ///     let other = task::spawn(move || main.unpark());
+    ///     task::park(); // Returns, whether the other task has run before or runs now.
+    ///     other.join().unwrap();
+    /// });
+    /// ```
     pub fn unpark(&self) {
         match &self.0 {
             Inner::Green(counted) => {
@@ -140,7 +164,20 @@ impl Task {
         }
     }
 
-    /// The task's id; none for a thread.
+    /// Returns the task's id; none for a thread.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// use sedge::task;
+    ///
+    /// assert_eq!(task::current().id(), None, "this is a plain thread");
+    /// sedge::run(|| {
+    ///     let other = task::spawn(|| task::current().id());
+    ///     assert_eq!(other.task().id(), other.join().unwrap());
+    /// });
+    /// ```
     pub fn id(&self) -> Option<TaskId> {
         match &self.0 {
             Inner::Green(counted) => Some(TaskId(counted.0.id())),
@@ -148,7 +185,20 @@ impl Task {
         }
     }
 
-    /// The name that was given to the builder (a thread's own name, for a thread).
+    /// Returns the name that was given to [`Builder::name`](super::Builder::name), if any; for a
+    /// thread, the thread's. A runtime's root task is called `root`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// use sedge::task;
+    ///
+    /// sedge::run(|| {
+    ///     assert_eq!(task::current().name(), Some("root"));
+    ///     assert_eq!(task::spawn(task::park).task().name(), None);
+    /// });
+    /// ```
     pub fn name(&self) -> Option<&str> {
         match &self.0 {
             Inner::Green(counted) => counted.header().name(),
@@ -163,7 +213,23 @@ impl Counted {
     }
 }
 
-/// A task's number: unique in its runtime, never used again.
+/// A task's number, as the runtime's messages print it: unique in its runtime, never used again.
+///
+/// Tasks that were spawned later need not have larger numbers.
+///
+/// # Examples
+///
+/// ```
+/// # use sedge_runtime as sedge;
+/// use sedge::task;
+///
+/// sedge::run(|| {
+///     let id = || task::current().id().unwrap();
+///     let other = task::spawn(id).join().unwrap();
+///     assert_ne!(id(), other);
+///     assert!(other.to_string().parse::<u64>().is_ok());
+/// });
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TaskId(pub(super) NonZeroU64);
 

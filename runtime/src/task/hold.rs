@@ -7,32 +7,50 @@ use std::cell::Cell;
 use super::{Header, TaskRef};
 use crate::context;
 
-/// Runs `f` without parking: every wait in it blocks the thread, as outside the runtime, and no
-/// other task of this worker runs meanwhile.
+/// Calls `f` without ever parking in it: every wait blocks the thread, as outside the runtime, and
+/// no other task of this worker runs meanwhile. Returns what `f` returns.
 ///
 /// This is what makes it safe to hold a thread's lock, or to be inside a thread-local's initialiser
-/// or a crate's scoped thread-local, over a call that may wait. Keep it short, and do not wait in
-/// it for a task that lives on the same worker: that is a deadlock.
+/// or a crate's scoped thread-local, over a call that may wait. Keep it short. Calls nest. On a
+/// plain thread it just calls `f`.
+///
+/// # Blocking
+///
+/// Blocks the worker for as long as `f` waits, and [`blocking`](crate::blocking()) inside it calls
+/// its closure on the spot. Waiting in `f` for a task that lives on the same worker is a deadlock.
 ///
 /// # Cancellation
 ///
-/// Nothing is raised inside.
+/// Nothing is raised inside. A cancellation that came meanwhile is raised at the next cancellation
+/// point after it.
+///
+/// # Panics
+///
+/// With `f`'s panic, after which the task parks again as before.
 ///
 /// # Examples
+///
+/// A lock of std's is held over a sleep, while another task of the same worker wants it. Without
+/// `no_park` the other task would block the thread, and this one could never let go of the lock:
 ///
 /// ```
 /// # use sedge_runtime as sedge;
 /// use std::sync::Mutex;
 /// use std::time::Duration;
 ///
-/// let log = Mutex::new(Vec::new());
-/// sedge::run(|| {
+/// static LOG: Mutex<Vec<&str>> = Mutex::new(Vec::new());
+///
+/// sedge::runtime::Builder::new().workers(1).run(|| {
+///     let other = sedge::spawn(|| LOG.lock().unwrap().push("other"));
 ///     sedge::task::no_park(|| {
-///         let mut log = log.lock().unwrap();
-///         sedge::time::sleep(Duration::from_micros(10));
+///         let mut log = LOG.lock().unwrap();
+///         sedge::time::sleep(Duration::from_millis(1));
 ///         log.push("slept with the lock held");
 ///     });
-/// });
+///     other.join().unwrap();
+///     assert_eq!(*LOG.lock().unwrap(), ["slept with the lock held", "other"]);
+/// })?;
+/// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn no_park<R>(f: impl FnOnce() -> R) -> R {
     struct Leave;
@@ -57,42 +75,94 @@ pub fn no_park<R>(f: impl FnOnce() -> R) -> R {
 }
 
 /// Keeps a migrating task on its present worker while `f` runs, so that what `f` has on its stack
-/// may be bound to the thread. For other tasks, and outside tasks, it just calls `f`.
+/// may be bound to the thread. Returns what `f` returns.
+///
+/// Calls nest. For tasks that do not migrate, and outside tasks, it just calls `f`.
+///
+/// # Blocking
+///
+/// Neither the task nor the worker waits, but for what `f` does: it may park, and comes back to the
+/// same worker.
+///
+/// # Cancellation
+///
+/// Changes nothing about it.
+///
+/// # Panics
+///
+/// With `f`'s panic, after which the task may migrate again; at a depth of 65,536.
 ///
 /// # Examples
 ///
 /// ```
 /// # use sedge_runtime as sedge;
 /// use std::rc::Rc;
+/// use std::thread;
+///
+/// use sedge::task;
 ///
 /// sedge::run(|| {
-///     sedge::task::stay_home(|| {
-///         let local = Rc::new(1);
-///         sedge::task::yield_now();
-///         assert_eq!(*local, 1);
+///     // SAFETY: all that is bound to a thread is inside `stay_home`, and no thread-local is
+///     // touched before the wait outside it.
+///     let builder = unsafe { task::Builder::new().migrating(true) };
+///     let handle = builder.spawn(|| {
+///         task::yield_now(); // May go on with another worker.
+///         task::stay_home(|| {
+///             let here = Rc::new(thread::current().id());
+///             task::yield_now(); // Goes on with this one.
+///             *here == thread::current().id()
+///         })
 ///     });
+///     assert!(handle.unwrap().join().unwrap());
 /// });
 /// ```
 pub fn stay_home<R>(f: impl FnOnce() -> R) -> R {
     hold(|task| &task.pins, f)
 }
 
-/// Runs `f` with cancellation held back: no parking point in it raises. A cancellation that came
-/// meanwhile is raised at the first parking point after it.
+/// Calls `f` with cancellation held back, and returns what `f` returns.
 ///
 /// For code that must not be unwound half-way, and for calls into C that call back: unwinding
-/// through an `extern "C"` frame aborts the process. Shields nest. On a plain thread, which is never
+/// through an `extern "C"` frame aborts the process. Calls nest. On a plain thread, which is never
 /// cancelled, it just calls `f`.
 ///
+/// # Blocking
+///
+/// Neither the task nor the worker waits, but for what `f` does. A runtime that stops waits for
+/// `f`, within its [`shutdown_timeout`](crate::runtime::Builder::shutdown_timeout).
+///
+/// # Cancellation
+///
+/// Nothing is raised inside: waits there go on until what they wait for has come. A cancellation
+/// that came meanwhile is raised at the next cancellation point after it.
+///
+/// # Panics
+///
+/// With `f`'s panic; at a depth of 65,536.
+///
 /// # Examples
+///
+/// The runtime stops while a task is in the middle of something that should be whole:
 ///
 /// ```
 /// # use sedge_runtime as sedge;
 /// use std::time::Duration;
 ///
-/// sedge::run(|| {
-///     sedge::task::shield(|| sedge::time::sleep(Duration::from_millis(1)));
-/// });
+/// use sedge::{task, time};
+///
+/// let saving = sedge::run(|| {
+///     let root = task::current();
+///     let saving = task::spawn(move || {
+///         task::shield(|| {
+///             root.unpark();
+///             time::sleep(Duration::from_millis(20));
+///             "saved"
+///         })
+///     });
+///     task::park();
+///     saving
+/// }); // The task is cancelled here, and sleeps on.
+/// assert_eq!(saving.join().unwrap(), "saved");
 /// ```
 pub fn shield<R>(f: impl FnOnce() -> R) -> R {
     hold(|task| &task.shields, f)

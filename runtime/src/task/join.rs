@@ -13,8 +13,15 @@ use super::handle::{Counted, Task};
 use super::{TaskRef, header};
 use crate::wait::{self, Waiter};
 
-/// Owns the right to wait for a task, as [`std::thread::JoinHandle`] does for a thread. Dropping it
-/// detaches the task, which goes on; its result is then dropped on its own stack.
+/// Owns the right to wait for a task, as [`std::thread::JoinHandle`] does for a thread.
+///
+/// Dropping it *detaches* the task, which goes on. Its result is then dropped where it ends, on its
+/// own stack; or by the handle, if it has ended already. A panic of that destructor is reported and
+/// goes no further.
+///
+/// # Blocking
+///
+/// Dropping a handle waits for nothing, unless the destructor of the result does.
 ///
 /// # Examples
 ///
@@ -42,20 +49,37 @@ impl<T> JoinHandle<T> {
         Self { task, result: PhantomData }
     }
 
-    /// Waits for the task to end and returns its result, or `Err` with the payload of the panic that
-    /// ended it (a [`Cancelled`](super::Cancelled) if its runtime stopped first).
+    /// Waits for the task to end and returns its result.
+    ///
+    /// By then all that the task had on its stack has been dropped.
     ///
     /// # Blocking
     ///
-    /// Parks the calling task; blocks the thread where there is none.
+    /// Parks the calling task. On a plain thread, and inside [`no_park`](super::no_park), it blocks
+    /// the thread; inside `no_park` a task that lives on the same worker then never ends. A task
+    /// that joins itself waits until it is cancelled.
     ///
     /// # Cancellation
     ///
-    /// A caller that is cancelled while it waits detaches the task.
+    /// A cancellation point, at entry and while it waits. A caller that is cancelled here detaches
+    /// the task.
     ///
     /// # Errors
     ///
-    /// The payload of the task's panic.
+    /// The payload of the panic that ended the task, or a [`Cancelled`](super::Cancelled) if its
+    /// runtime stopped first.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// sedge::run(|| {
+    ///     assert_eq!(sedge::spawn(|| 6 * 7).join().unwrap(), 42);
+    ///
+    ///     let payload = sedge::spawn(|| panic!("it failed")).join().unwrap_err();
+    ///     assert_eq!(payload.downcast_ref::<&str>(), Some(&"it failed"));
+    /// });
+    /// ```
     pub fn join(self) -> thread::Result<T> {
         wait::checkpoint();
         self.wait();
@@ -69,12 +93,49 @@ impl<T> JoinHandle<T> {
         result
     }
 
-    /// Whether the task has ended. Never waits.
+    /// Returns whether the task has ended: [`join`](Self::join) would then not wait for it.
+    ///
+    /// # Blocking
+    ///
+    /// Nothing waits.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// use sedge::task;
+    ///
+    /// sedge::run(|| {
+    ///     let parked = task::spawn(task::park);
+    ///     assert!(!parked.is_finished());
+    ///     parked.task().unpark();
+    ///     while !parked.is_finished() {
+    ///         task::yield_now();
+    ///     }
+    /// });
+    /// ```
     pub fn is_finished(&self) -> bool {
         self.task.state.load().is_finished()
     }
 
-    /// A handle to the task: to unpark it, or to ask for its name.
+    /// Returns a handle to the task: to unpark it, or to ask for its name. As
+    /// [`std::thread::JoinHandle::thread`]; it may outlive this handle and the task.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// use sedge::task;
+    ///
+    /// sedge::run(|| {
+    ///     let waiting = task::spawn(|| {
+    ///         task::park();
+    ///         "unparked"
+    ///     });
+    ///     waiting.task().unpark();
+    ///     assert_eq!(waiting.join().unwrap(), "unparked");
+    /// });
+    /// ```
     pub fn task(&self) -> Task {
         // SAFETY: the handle's reference keeps the header.
         Task::green(unsafe { Counted::from_borrowed(self.task) })

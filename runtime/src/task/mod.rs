@@ -1,21 +1,28 @@
 //! Tasks: green threads, used as threads are.
 //!
-//! A task is a function with a stack of its own that runs on a worker's thread until it waits: then
-//! it *parks*, and the worker runs another. A task that has started stays on the worker that first
-//! ran it, so thread-locals, `Rc`s and lock guards mean what they mean in a thread.
+//! A task is a function with a stack of its own. It runs on a *worker*, a thread of its runtime's,
+//! until it waits: then it *parks*, and the worker runs another. A task that has started stays on
+//! the worker that first ran it, so thread-locals, `Rc`s and lock guards mean what they mean in a
+//! thread.
 //!
-//! # Three rules
+//! Since tasks share their worker's thread, three rules differ from those of threads: hold no
+//! thread's lock over a call that may wait, compute in [`blocking`](crate::blocking()), and know
+//! the limits of thread-locals. [The crate's documentation](../../sedge/index.html#the-three-rules)
+//! has them in full; [`no_park`] is the tool.
 //!
-//! - Hold no *thread's* lock (std's, `parking_lot`'s) over a call that may wait: another task of the
-//!   same worker that wants it blocks the worker, for good. [`no_park`] makes such a stretch safe.
-//! - Computing for long, and blocking calls, go into [`blocking`](crate::blocking()): they keep the
-//!   worker from its other tasks.
-//! - Crates that keep a strict nesting in a thread-local (`scoped-tls`'s `set`) must not be parked
-//!   inside, nor must the initialiser of a `thread_local!`: [`no_park`] again.
+//! # Waiting and cancellation
+//!
+//! The tasks that are left when a runtime stops are *cancelled*: each unwinds, with its
+//! destructors, from a *cancellation point*. Every call that may wait is one, at its entry and
+//! while it waits, and no other call is: not spawning, unparking, `try_*`, unlocking or dropping.
+//! [`shield`] holds a cancellation back, and [`Cancelled`] says what becomes of it.
+//!
+//! A task whose calls that may wait never have to is made to yield after 128 of them in a row, so
+//! that it does not starve the others.
 //!
 //! # Outside tasks
 //!
-//! Everything here works on a plain thread too, where it blocks the thread.
+//! Everything here works on a plain thread too, where what waits is the thread.
 #![expect(unsafe_code, reason = "the running task is there: references to it may be made")]
 
 mod block_on;
@@ -49,16 +56,23 @@ pub(crate) use unwind::{Minter, hide_panics, restore_panics};
 
 use handle::Counted;
 
-/// A handle to the running task; on a plain thread, one to the thread.
+/// Returns a handle to the running task; on a plain thread, and in a closure that
+/// [`blocking`](crate::blocking()) has taken to another thread, one to that thread.
 ///
 /// # Examples
 ///
 /// ```
 /// # use sedge_runtime as sedge;
+/// use sedge::task;
+///
 /// sedge::run(|| {
-///     let me = sedge::task::current();
-///     sedge::spawn(move || me.unpark());
-///     sedge::task::park();
+///     let me = task::current();
+///     let other = task::spawn(move || {
+///         me.unpark();
+///         me.id()
+///     });
+///     task::park(); // Until the other task has unparked this one.
+///     assert_eq!(other.join().unwrap(), task::current().id());
 /// });
 /// ```
 pub fn current() -> Task {
@@ -73,15 +87,28 @@ fn current_counted() -> Option<Counted> {
     context::current_task().map(|task| unsafe { Counted::from_borrowed(task) })
 }
 
-/// Bytes of the running task's stack that are in use or have been, as far as the kernel can tell:
-/// how deep any task went that had this stack since it was last given back. None on a plain thread.
+/// Returns how many bytes of the running task's stack are in use or have been; none on a plain
+/// thread.
+///
+/// Stacks are used again, so it tells how deep any task went that had this one since its memory was
+/// last given to the system. Zero where the kernel does not tell which pages are resident. It is
+/// for choosing a [stack size](Builder::stack_size): look at it at the end of a task's work. It
+/// takes a system call for each MiB of stack.
 ///
 /// # Examples
 ///
 /// ```
 /// # use sedge_runtime as sedge;
-/// let bytes = sedge::run(sedge::task::stack_high_water).unwrap();
-/// assert!(bytes > 0);
+/// use std::hint::black_box;
+///
+/// use sedge::task;
+///
+/// let bytes = sedge::spawn(|| {
+///     black_box([1_u8; 16 << 10]).iter().for_each(|byte| assert_eq!(*byte, 1));
+///     task::stack_high_water().unwrap()
+/// });
+/// assert!(bytes.join().unwrap() >= 16 << 10);
+/// assert_eq!(task::stack_high_water(), None, "this is a plain thread");
 /// ```
 pub fn stack_high_water() -> Option<usize> {
     context::current_task().map(TaskRef::stack_high_water)

@@ -1,7 +1,7 @@
 //! How the running task gives its worker up, and what brings it back.
 //!
-//! [`park_until`] is under every wait of the runtime; [`park`] is the user's, with a token of its own;
-//! [`yield_now`] gives the worker up without waiting for anything.
+//! [`park_until`] is under every wait of the runtime; [`park`] is the user's, with a token of its
+//! own; [`yield_now`] gives the worker up without waiting for anything.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,33 +13,79 @@ use crate::scheduler::Remote;
 use crate::timer::TimerKey;
 use crate::{context, wait};
 
-/// Waits until the task's token is there, and takes it: [`Task::unpark`] leaves it. As
-/// [`std::thread::park`]; a task is not woken for nothing.
+/// Waits until the task's token is there, and takes it. [`Task::unpark`](super::Task::unpark)
+/// leaves it, before or during the wait. As [`std::thread::park`], but a task does not return for
+/// nothing.
 ///
 /// # Blocking
 ///
-/// Parks the task. On a plain thread it is [`std::thread::park`].
+/// Parks the task. On a plain thread it is [`std::thread::park`], which may return for nothing.
+/// Inside [`no_park`](super::no_park) it blocks the thread, and looks for the token every
+/// millisecond.
 ///
 /// # Cancellation
 ///
-/// A cancellation point. The token stays.
-///
-/// # Examples
-///
-/// See [`current`].
-pub fn park() {
-    park_deadline(None);
-}
-
-/// As [`park`], for `timeout` at most. Does not say which of the two ended it.
+/// A cancellation point, at entry and while it waits. The token stays.
 ///
 /// # Examples
 ///
 /// ```
 /// # use sedge_runtime as sedge;
-/// use std::time::Duration;
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicBool, Ordering};
 ///
-/// sedge::run(|| sedge::task::park_timeout(Duration::from_millis(1)));
+/// use sedge::task;
+///
+/// sedge::run(|| {
+///     let ready = Arc::new(AtomicBool::new(false));
+///     let waiting = task::spawn({
+///         let ready = ready.clone();
+///         move || {
+///             while !ready.load(Ordering::Acquire) {
+///                 task::park();
+///             }
+///         }
+///     });
+///     assert!(!waiting.is_finished());
+///     ready.store(true, Ordering::Release);
+///     waiting.task().unpark();
+///     waiting.join().unwrap();
+/// });
+/// ```
+pub fn park() {
+    park_deadline(None);
+}
+
+/// Waits as [`park`] does, for `timeout` at most. Does not say which of the two ended it.
+///
+/// A timeout that ends later than an [`Instant`] can tell has no end.
+///
+/// # Blocking
+///
+/// Parks the task. On a plain thread it is [`std::thread::park_timeout`]; inside
+/// [`no_park`](super::no_park) it blocks the thread, as [`park`] does.
+///
+/// # Cancellation
+///
+/// A cancellation point, at entry and while it waits. The token stays.
+///
+/// # Examples
+///
+/// ```
+/// # use sedge_runtime as sedge;
+/// use std::time::{Duration, Instant};
+///
+/// use sedge::task;
+///
+/// sedge::run(|| {
+///     let start = Instant::now();
+///     task::park_timeout(Duration::from_millis(2)); // Nobody unparks it.
+///     assert!(start.elapsed() >= Duration::from_millis(2));
+///
+///     task::current().unpark();
+///     task::park_timeout(Duration::from_secs(3600)); // The token is there.
+///     assert!(start.elapsed() < Duration::from_secs(3600));
+/// });
 /// ```
 pub fn park_timeout(timeout: Duration) {
     park_deadline(Instant::now().checked_add(timeout));
@@ -70,16 +116,18 @@ fn park_thread(deadline: Option<Instant>) {
     }
 }
 
-/// Lets other ready tasks run; goes to the end of the worker's queue. Wakes no other worker, unless
-/// the task migrates.
+/// Lets the worker's other ready tasks run: the task goes to the end of the queue, and stays ready.
+///
+/// A migrating task may be taken by another worker there.
 ///
 /// # Blocking
 ///
-/// The task stays ready. On a plain thread it is [`std::thread::yield_now`].
+/// Neither the task nor the worker waits. On a plain thread, and inside
+/// [`no_park`](super::no_park), it is [`std::thread::yield_now`].
 ///
 /// # Cancellation
 ///
-/// A cancellation point.
+/// A cancellation point, at entry.
 ///
 /// # Examples
 ///

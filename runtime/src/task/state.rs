@@ -28,13 +28,14 @@
 //! - `CANCELLED`: the task has been told to stop. Never cleared.
 //! - `JOINABLE`: a `JoinHandle` exists. Cleared once, by the handle.
 //! - `JOIN_WAITER`: the handle's waiter stands in the join slot. While it is set the slot belongs
-//!   to the finisher; it is set and cleared only by the handle, and neither once `FINISHING` is set.
-//! - `FINISHING`: the result is stored (or, with `JOINABLE` clear, is the body's to drop). From here
-//!   on the result belongs to the handle.
+//!   to the finisher; it is set and cleared only by the handle, and neither once `FINISHING` is
+//!   set.
+//! - `FINISHING`: the result is stored (or, with `JOINABLE` clear, is the body's to drop). From
+//!   here on the result belongs to the handle.
 //! - `FINISHED`: the closure, the frames and the stack are gone, and the finisher has let go of the
 //!   joiner it found in the slot. Set together with the drop of the runtime's own reference.
-//! - the rest counts references: one of the runtime's (from spawn to `FINISHED`), one of the handle,
-//!   one for each `Waker` and `Task`.
+//! - the rest counts references: one of the runtime's (from spawn to `FINISHED`), one of the
+//!   handle, one for each `Waker` and `Task`.
 //!
 //! # Memory ordering
 //!

@@ -7,8 +7,8 @@
 //!
 //! std offers no call for that, but unwinding itself counts: an unwind that begins adds one on the
 //! thread where it begins, and the `catch_unwind` that ends it takes one off where it ends. A
-//! [`Token`] is a small stack of the runtime's own whose unwind has begun and waits in a destructor.
-//! To *finish* one here, begun elsewhere, counts -1; to *begin* one here counts +1.
+//! [`Token`] is a small stack of the runtime's own whose unwind has begun and waits in a
+//! destructor. To *finish* one here, begun elsewhere, counts -1; to *begin* one here counts +1.
 //!
 //! Only parks in mid-unwind pay for this (9 us at most); all others pay for one look at
 //! `thread::panicking`. `begin` and `finish` are out of line: they must not share a frame with code
@@ -17,10 +17,10 @@
 //! # The bank
 //!
 //! A task that parks takes a token from the bank and finishes it; when it resumes it begins one and
-//! leaves it there. So there are as many tokens as tasks were ever parked in mid-unwind at a time. The
-//! first have to be begun by another thread than a worker's, and surplus ones finished by one: the
-//! monitor of the runtime does both, in batches ([`Minter`]), as its own count is nobody's business.
-//! Where a token or a stack for one cannot be had the worker waits until it can.
+//! leaves it there. So there are as many tokens as tasks were ever parked in mid-unwind at a time.
+//! The first have to be begun by another thread than a worker's, and surplus ones finished by one:
+//! the monitor of the runtime does both, in batches ([`Minter`]), as its own count is nobody's
+//! business. Where a token or a stack for one cannot be had the worker waits until it can.
 //!
 //! # Invariants
 //!
