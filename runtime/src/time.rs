@@ -4,16 +4,19 @@ use std::time::{Duration, Instant};
 
 use crate::{context, task, wait};
 
-/// Waits for `duration` at least, as [`std::thread::sleep`]. Exact to some microseconds on an idle
-/// machine.
+/// Waits for `duration` at least, as [`std::thread::sleep`].
+///
+/// On an idle machine it is some tens of microseconds late (not guaranteed, just a description). A
+/// duration that ends later than an [`Instant`] can tell has no end.
 ///
 /// # Blocking
 ///
-/// Parks the task; on a plain thread, and inside [`no_park`](crate::task::no_park), sleeps in it.
+/// Parks the task. On a plain thread, and inside [`no_park`](crate::task::no_park), it blocks the
+/// thread.
 ///
 /// # Cancellation
 ///
-/// A cancellation point.
+/// A cancellation point, at entry (a duration of zero too) and while it waits.
 ///
 /// # Examples
 ///
@@ -31,7 +34,17 @@ pub fn sleep(duration: Duration) {
     sleep_deadline(Instant::now().checked_add(duration));
 }
 
-/// Waits until `deadline`; returns at once if it has passed. Otherwise as [`sleep`].
+/// Waits until `deadline`; returns at once if it has passed. As [`sleep`] otherwise, which waits
+/// for a duration: a loop with a fixed period keeps its step with this one.
+///
+/// # Blocking
+///
+/// Parks the task. On a plain thread, and inside [`no_park`](crate::task::no_park), it blocks the
+/// thread.
+///
+/// # Cancellation
+///
+/// A cancellation point, at entry (a deadline that has passed too) and while it waits.
 ///
 /// # Examples
 ///
@@ -40,11 +53,11 @@ pub fn sleep(duration: Duration) {
 /// use std::time::{Duration, Instant};
 ///
 /// sedge::run(|| {
-///     let mut next = Instant::now();
-///     for _ in 0..3 {
-///         next += Duration::from_millis(1);
-///         sedge::time::sleep_until(next);
+///     let start = Instant::now();
+///     for tick in 1..=3 {
+///         sedge::time::sleep_until(start + tick * Duration::from_millis(1));
 ///     }
+///     assert!(start.elapsed() >= Duration::from_millis(3));
 /// });
 /// ```
 pub fn sleep_until(deadline: Instant) {

@@ -29,19 +29,25 @@ use crate::{context, wait};
 
 /// Calls `f` on a thread that may block, while the calling task parks, and returns its result.
 ///
-/// For what would hold up a worker: a C library that waits, a long computation, a crate that opens
-/// its own sockets. `f` may borrow from the caller, thread-locals aside: it runs on another thread.
+/// For what would hold up a worker: a file, a C library that waits, a long computation, a crate
+/// that opens its own sockets. `f` may borrow from the caller, thread-locals aside: it runs on
+/// another thread.
 ///
-/// The pool makes threads as they are needed, up to a limit (512 by default), and lets them go when
-/// they have been idle for 10 seconds. Beyond the limit calls queue up. Where the system refuses a
-/// thread, the call waits for one to be free, or, if there is none at all, is made on the worker.
+/// The pool makes threads as they are needed, up to a limit
+/// ([`blocking_threads_max`](crate::runtime::Builder::blocking_threads_max), 512 by default), and
+/// lets them go when they have been idle for 10 seconds. Beyond the limit calls queue up. Where the
+/// system refuses a thread, the call waits for one to be free, or, if there is none at all, is made
+/// on the worker. A thread's stack is 2 MiB of address space. The trip to the pool and back costs
+/// two wakes of a thread: what takes microseconds is done sooner in place.
 ///
-/// Inside `f`, [`spawn`](crate::spawn()) spawns into the calling task's runtime.
+/// Inside `f`, [`spawn`](crate::spawn()) spawns into the calling task's runtime, and
+/// [`task::current`](crate::task::current) gives the thread.
 ///
 /// # Blocking
 ///
-/// Parks the task until `f` has returned. On a plain thread, inside `no_park`, and inside another
-/// call of `blocking`, `f` is called on the spot.
+/// Parks the task until `f` has returned. On a plain thread, inside
+/// [`no_park`](crate::task::no_park), and inside another call of `blocking`, `f` is called on the
+/// spot, and what waits is the thread.
 ///
 /// **Do not wait for other tasks inside `f`** where these may need the pool as well: with 512 such
 /// calls, each holds a thread until a task is done that waits for a thread. The runtime reports a
@@ -49,26 +55,31 @@ use crate::{context, wait};
 ///
 /// # Cancellation
 ///
-/// A parking point at entry: a task that is being cancelled does not call `f`. Once `f` is on its
-/// way it is waited for, because it may borrow from this very stack: an `f` that never returns
-/// holds its thread, its task and every timeout around it.
+/// A cancellation point at entry: a task that is cancelled there does not call `f`. Once `f` is on
+/// its way it is waited for, because it may borrow from this very stack: an `f` that never returns
+/// holds its thread, its task, and the end of the runtime.
 ///
 /// # Panics
 ///
-/// With `f`'s payload, if `f` panics.
+/// With `f`'s payload, if `f` panics. (The panic's message names the pool's thread, not the task.)
 ///
 /// # Examples
 ///
 /// ```
 /// # use sedge_runtime as sedge;
-/// sedge::run(|| {
+/// sedge::runtime::Builder::new().workers(1).run(|| {
+///     // A computation, on what belongs to the task.
 ///     let mut numbers = vec![3, 1, 2];
-///     let smallest = sedge::blocking(|| {
-///         numbers.sort();
-///         numbers[0]
-///     });
-///     assert_eq!((smallest, numbers), (1, vec![1, 2, 3]));
-/// });
+///     sedge::blocking(|| numbers.sort());
+///     assert_eq!(numbers, [1, 2, 3]);
+///
+///     // A wait of std's. It blocks a thread of the pool, and the only worker goes on to run the
+///     // task that ends it.
+///     let (sender, receiver) = std::sync::mpsc::channel();
+///     sedge::spawn(move || sender.send(numbers.len()).unwrap());
+///     assert_eq!(sedge::blocking(move || receiver.recv()), Ok(3));
+/// })?;
+/// # Ok::<(), std::io::Error>(())
 /// ```
 #[track_caller]
 pub fn blocking<F, T>(f: F) -> T

@@ -4,7 +4,20 @@ use std::fmt;
 use std::panic::Location;
 use std::time::Instant;
 
-/// The state of a set of threads for blocking work, at one instant.
+/// The state of one lane of the blocking pool, which is a queue and its threads, at one instant.
+///
+/// # Examples
+///
+/// ```
+/// # use sedge_runtime as sedge;
+/// let stats = sedge::run(|| {
+///     let inside = sedge::blocking(|| sedge::runtime::metrics().unwrap().blocking.general);
+///     assert_eq!((inside.threads, inside.idle, inside.done), (1, 0, 0));
+///     sedge::runtime::metrics().unwrap().blocking.general
+/// });
+/// assert_eq!((stats.threads, stats.idle, stats.done), (1, 1, 1));
+/// assert_eq!((stats.queued, stats.threads_max), (0, 512));
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LaneStats {
@@ -12,25 +25,39 @@ pub struct LaneStats {
     pub threads: usize,
     /// How many there may be.
     pub threads_max: usize,
-    /// Threads that wait for a job.
+    /// Threads that wait for a job. They end after 10 seconds of it.
     pub idle: usize,
     /// Jobs that wait for a thread.
     pub queued: usize,
-    /// Jobs that threads have done so far. Those that callers ran inline are not counted.
+    /// Jobs that threads have done since the runtime began. Those that were called on the spot are
+    /// not counted.
     pub done: u64,
-    /// How often the system refused to make a thread.
+    /// How often, since the runtime began, the system refused to make a thread.
     pub spawn_failures: u64,
 }
 
-/// The state of a runtime's blocking pool, at one instant.
+/// The state of a runtime's blocking pool. Each kind of work has its lane, so that none starves
+/// another.
+///
+/// # Examples
+///
+/// ```
+/// # use sedge_runtime as sedge;
+/// let pool = sedge::run(|| {
+///     sedge::blocking(|| ());
+///     sedge::runtime::metrics().unwrap().blocking
+/// });
+/// assert_eq!((pool.general.done, pool.files.done, pool.resolve.done), (1, 0, 0));
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PoolStats {
-    /// [`blocking`](fn@super::blocking).
+    /// What [`blocking`](fn@super::blocking) was given. 512 threads at most, or
+    /// [`blocking_threads_max`](crate::runtime::Builder::blocking_threads_max).
     pub general: LaneStats,
-    /// File operations.
+    /// File operations. 32 threads at most for each CPU.
     pub files: LaneStats,
-    /// Name resolution.
+    /// Name resolution. 16 threads at most.
     pub resolve: LaneStats,
 }
 

@@ -26,6 +26,8 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
 /// Chooses a runtime's settings. What is not set is taken from the environment (`SEDGE_WORKERS`,
 /// `SEDGE_STACK`), or else is the default.
 ///
+/// Settings are checked when the runtime starts, by [`build`](Self::build) or [`run`](Self::run).
+///
 /// # Examples
 ///
 /// ```
@@ -52,60 +54,219 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// The defaults.
+    /// Makes a builder in which nothing is set.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// // As `sedge::run`, but a runtime that cannot start is an error and not a panic.
+    /// let answer = sedge::runtime::Builder::new().run(|| 42)?;
+    /// assert_eq!(answer, 42);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// How many workers, from 1 to 1,024. Default: `SEDGE_WORKERS`, or one for each CPU that the
-    /// process may use (its affinity mask and cgroup quota count).
+    /// Sets how many workers there are, from 1 to 1,024. Default: `SEDGE_WORKERS`, or one for each
+    /// CPU that the process may use (its affinity mask and cgroup quota count).
+    ///
+    /// With [`run`](Self::run) the calling thread is one of them; with [`build`](Self::build) each
+    /// is a thread of the runtime's.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// use sedge::runtime;
+    ///
+    /// let workers = runtime::Builder::new().workers(3).run(runtime::workers)??;
+    /// assert_eq!(workers, 3);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = Some(workers);
         self
     }
 
-    /// Bytes of a task's stack, guard included, rounded up to a power of two from 32 KiB to 64 MiB.
-    /// Default: `SEDGE_STACK` (a number, with K or M behind it if wanted), or 256 KiB. It is address
-    /// space; what is not touched takes no memory.
+    /// Sets the size of each task's stack in bytes, its guard included: from 32 KiB to 64 MiB,
+    /// rounded up to a power of two. Default: `SEDGE_STACK` (a number of bytes, or of KiB or MiB
+    /// with `K` or `M` behind it), or 256 KiB.
+    ///
+    /// It is address space: what a task does not touch takes no memory.
+    /// [`task::Builder::stack_size`](crate::task::Builder::stack_size) sets it for one task. The
+    /// root task has 8 MiB, or this if it is more.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// // More than the default stack holds.
+    /// fn sum() -> u64 {
+    ///     let numbers = [1_u64; 128 << 10];
+    ///     std::hint::black_box(&numbers).iter().sum()
+    /// }
+    ///
+    /// let builder = sedge::runtime::Builder::new().stack_size(8 << 20);
+    /// let sum = builder.run(|| sedge::spawn(sum).join().unwrap())?;
+    /// assert_eq!(sum, 128 << 10);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = Some(bytes);
         self
     }
 
-    /// The most threads that [`blocking`](crate::blocking()) may have at work at a time, from 1 to
+    /// Sets the most threads that [`blocking`](crate::blocking()) may have at a time, from 1 to
     /// 16,384. Default: 512.
+    ///
+    /// They are made as they are needed, and end when they have been idle for 10 seconds. File work
+    /// and name resolution have threads of their own: see [`PoolStats`](blocking::PoolStats).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// let metrics = sedge::runtime::Builder::new().blocking_threads_max(2).run(|| {
+    ///     let calls: Vec<_> = (0..10).map(|_| sedge::spawn(|| sedge::blocking(|| ()))).collect();
+    ///     calls.into_iter().for_each(|call| call.join().unwrap());
+    ///     sedge::runtime::metrics().unwrap()
+    /// })?;
+    /// assert!(metrics.blocking.general.threads <= 2);
+    /// assert_eq!(metrics.blocking.general.done, 10);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn blocking_threads_max(mut self, threads: usize) -> Self {
         self.blocking_threads_max = Some(threads);
         self
     }
 
-    /// The most live tasks, fresh ones included, at least 1. Default: 134,217,728. Spawning fails
-    /// beyond; each worker keeps a few permits in hand, so that it may fail slightly before.
+    /// Sets the most tasks that may live at a time, those that have not started yet included and
+    /// the root task aside: from 1 to 134,217,728, which is the default.
+    ///
+    /// Beyond it spawning fails with `QuotaExceeded`. It may fail somewhat earlier: workers keep
+    /// permits in hand, up to 512 each and a quarter of the limit together, none where that would
+    /// be less than one each.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// use std::io::ErrorKind;
+    ///
+    /// use sedge::{runtime, task};
+    ///
+    /// runtime::Builder::new().tasks_max(1).run(|| {
+    ///     let first = task::spawn(task::park);
+    ///     let second = task::Builder::new().spawn(|| ());
+    ///     assert_eq!(second.unwrap_err().kind(), ErrorKind::QuotaExceeded);
+    ///     first.task().unpark();
+    ///     first.join().unwrap();
+    /// })?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn tasks_max(mut self, tasks: usize) -> Self {
         self.tasks_max = Some(tasks);
         self
     }
 
-    /// What the threads are called: `NAME-worker-0`, `NAME-block-3`, `NAME-monitor`. Default: `sedge`. Linux shows
-    /// the first 15 bytes.
+    /// Sets what the runtime's threads are called in debuggers, `top -H` and `/proc`:
+    /// `NAME-worker-1`, `NAME-monitor`, and in the blocking pool `NAME-block-0`, `NAME-file-0` and
+    /// `NAME-dns-0`. Default: `sedge`. Linux keeps the first 15 bytes.
+    ///
+    /// [`std::thread::Thread::name`] gives the names in full, a worker's without its number. The
+    /// thread that calls [`run`](Self::run) keeps the name that it has.
+    ///
+    /// # Panics
+    ///
+    /// Where the runtime starts, with a name that has a zero byte in it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// use std::thread;
+    ///
+    /// sedge::runtime::Builder::new().thread_name("app").run(|| {
+    ///     let name = sedge::blocking(|| thread::current().name().map(str::to_owned));
+    ///     assert_eq!(name.as_deref(), Some("app-block-0"));
+    /// })?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn thread_name(mut self, name: impl Into<String>) -> Self {
         self.thread_name = Some(name.into());
         self
     }
 
-    /// How long the end of the runtime waits for cancelled tasks before it abandons them; `None`
-    /// waits for ever. Default: 30 seconds.
+    /// Sets how long the end of the runtime waits for cancelled tasks before it abandons them;
+    /// `None` waits for ever. Default: 30 seconds. See [the module](super#the-end) for what becomes
+    /// of abandoned tasks.
+    ///
+    /// # Examples
+    ///
+    /// Destructors of cancelled tasks may wait, and are given the time:
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// use std::sync::atomic::{AtomicBool, Ordering};
+    /// use std::time::Duration;
+    ///
+    /// static FLUSHED: AtomicBool = AtomicBool::new(false);
+    ///
+    /// struct Log;
+    ///
+    /// impl Drop for Log {
+    ///     fn drop(&mut self) {
+    ///         sedge::time::sleep(Duration::from_millis(5));
+    ///         FLUSHED.store(true, Ordering::Relaxed);
+    ///     }
+    /// }
+    ///
+    /// let minute = Duration::from_secs(60);
+    /// sedge::runtime::Builder::new().shutdown_timeout(Some(minute)).run(|| {
+    ///     let log = Log;
+    ///     sedge::spawn(move || {
+    ///         let _log = log;
+    ///         sedge::task::park();
+    ///     });
+    /// })?;
+    /// assert!(FLUSHED.load(Ordering::Relaxed));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn shutdown_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.shutdown_timeout = Some(timeout);
         self
     }
 
-    /// Lets every task migrate.
+    /// Lets every task but the root task migrate. Default: `false`.
     ///
     /// # Safety
     ///
-    /// Every task of the runtime keeps the contract of
+    /// Every task that is spawned in the runtime keeps the contract of
     /// [`task::Builder::migrating`](crate::task::Builder::migrating).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// use sedge::{runtime, task};
+    ///
+    /// // SAFETY: the one task that is spawned keeps an integer over its wait, and touches no
+    /// // thread-local.
+    /// let builder = unsafe { runtime::Builder::new().migrating(true) };
+    /// let sum = builder.run(|| {
+    ///     let count = || {
+    ///         let mut sum = 1;
+    ///         task::yield_now(); // Any worker may take it from here.
+    ///         sum += 1;
+    ///         sum
+    ///     };
+    ///     task::spawn(count).join().unwrap()
+    /// })?;
+    /// assert_eq!(sum, 2);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub unsafe fn migrating(mut self, migrating: bool) -> Self {
         self.migrating = migrating;
         self
@@ -113,10 +274,33 @@ impl Builder {
 
     /// Starts a runtime on threads of its own.
     ///
+    /// # Blocking
+    ///
+    /// Blocks the thread, a worker's too, until the runtime's threads have started.
+    ///
     /// # Errors
     ///
-    /// `InvalidInput`, naming the setting and its limits (or the environment variable); what creating
-    /// a thread or an epoll instance returns.
+    /// - `InvalidInput`: a setting is out of its range, or an environment variable is no number.
+    ///   The text names it and its limits.
+    /// - `WouldBlock`: the system makes no more threads.
+    /// - `OutOfMemory`: there is none for a thread or its signal stack.
+    /// - Whatever else creating a thread or an epoll instance returns. At the limit of descriptors
+    ///   that is an error whose kind has no stable name.
+    ///
+    /// # Panics
+    ///
+    /// With a [`thread_name`](Self::thread_name) that has a zero byte in it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// let runtime = sedge::runtime::Builder::new().workers(2).build()?;
+    /// let handle = runtime.spawn(|| 6 * 7);
+    /// // From a plain thread: it blocks until the task has ended.
+    /// assert_eq!(handle.join().unwrap(), 42);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn build(self) -> io::Result<Runtime> {
         let shared = self.start()?;
         let runtime = Runtime { shared: shared.clone() };
@@ -129,13 +313,40 @@ impl Builder {
     /// Runs `f` as the root task of a new runtime, with the calling thread as one of its workers,
     /// and returns its result. See [`run`](super::run).
     ///
+    /// # Blocking
+    ///
+    /// Blocks the calling thread until `f` and the shutdown after it are done. In a task, `f` runs
+    /// in that task, and the new runtime has all of its workers on threads of its own; the calling
+    /// task's worker runs its other tasks where `f` waits.
+    ///
+    /// # Cancellation
+    ///
+    /// Not a cancellation point in itself. The root task is cancelled by nobody; in a task of
+    /// another runtime, `f` is cancelled with that task.
+    ///
     /// # Errors
     ///
     /// As [`build`](Self::build); `OutOfMemory` without a stack for the root task.
     ///
     /// # Panics
     ///
-    /// With `f`'s panic.
+    /// With `f`'s panic, after the shutdown; and as [`build`](Self::build).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// use std::rc::Rc;
+    ///
+    /// // `f` runs on this thread: what it uses need be neither `Send` nor `'static`.
+    /// let count = Rc::new(3);
+    /// let tasks = sedge::runtime::Builder::new().workers(1).run(|| {
+    ///     let tasks: Vec<_> = (0..*count).map(|i| sedge::spawn(move || i * i)).collect();
+    ///     tasks.into_iter().map(|task| task.join().unwrap()).collect::<Vec<_>>()
+    /// })?;
+    /// assert_eq!(tasks, [0, 1, 4]);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn run<F, T>(self, f: F) -> io::Result<T>
     where
         F: FnOnce() -> T,

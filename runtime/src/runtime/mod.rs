@@ -8,14 +8,21 @@
 //!
 //! # The end
 //!
-//! Every task is cancelled, through the ordinary scheduler: each unwinds at its parking point, its
-//! destructors run (and may wait), each once. Then the threads are joined. What has not ended when
-//! the time is up is *abandoned*: its memory is leaked, never freed, a worker that is home to such a
-//! task keeps its thread for ever, and a message says how many there are. So a thread that has called
-//! [`run`] and has abandoned tasks blocks where it would end, be it in `exit`: what such a task has
-//! lent out, to the blocking pool say, may lie in its thread-locals. The main thread is let go, as the
-//! process ends with it. Under `panic = "abort"` nothing can be unwound: tasks are abandoned at once,
-//! without destructors, and the calling thread blocks only while the blocking pool is at work.
+//! Every task is cancelled, through the ordinary scheduler: each unwinds at its cancellation point,
+//! and its destructors run (and may wait), each once. Then the threads are joined.
+//!
+//! What has not ended when the time is up is *abandoned*, and a message says how many tasks that
+//! are. Their memory is leaked, never freed. A thread that is home to abandoned tasks does not end
+//! either: what such a task has lent out, to a closure in `blocking` say, may lie in its
+//! thread-locals. That goes for the thread that called [`run`], too: it blocks where it would end,
+//! or where it calls [`exit`](std::process::exit). Only the main thread is let go, as the process
+//! ends with it.
+//!
+//! Under `panic = "abort"` nothing can be unwound. Tasks are abandoned at once, without destructors
+//! and without a message, and their threads are kept only if the blocking pool was at work then.
+//!
+//! A process that was forked while it had a runtime cannot use it in the child, which aborts with a
+//! message when it tries. `fork` followed by `exec` is no such case.
 #![expect(unsafe_code, reason = "a root task borrows from its caller's frame, which waits for it")]
 
 mod builder;
@@ -49,16 +56,23 @@ const ROOT_STACK_BYTES: usize = 8 << 20;
 /// Runs `f` as the root task of a new runtime with the default settings, on the calling thread, and
 /// returns its result. The other tasks are cancelled when it returns.
 ///
-/// The calling thread is one of the workers, so `f` need be neither `Send` nor `'static`.
+/// The calling thread is one of the workers, so `f` need be neither `Send` nor `'static`. In a
+/// task, `f` runs in that task, and what it spawns in the new runtime.
 ///
 /// # Blocking
 ///
-/// Blocks the calling thread until `f` and the shutdown after it are done. Inside a task, `f` runs
-/// in that task, and what it spawns in the new runtime.
+/// Blocks the calling thread until `f` and the shutdown after it are done, the latter for 30
+/// seconds at most ([`Builder::shutdown_timeout`]). In a task, it waits as `f` does, and then parks
+/// the task for the shutdown.
+///
+/// # Cancellation
+///
+/// Not a cancellation point in itself.
 ///
 /// # Panics
 ///
-/// If the runtime cannot start ([`Builder::run`] returns the error instead), and with `f`'s panic.
+/// If the runtime cannot start ([`Builder::run`] returns the error instead), and with `f`'s panic,
+/// after the shutdown.
 ///
 /// # Examples
 ///
@@ -78,8 +92,8 @@ where
     Builder::new().run(f).unwrap_or_else(|error| panic!("failed to start the runtime: {error}"))
 }
 
-/// How many workers the calling task's runtime was built with; on a plain thread, the default that
-/// a new one would get.
+/// Returns how many workers the calling task's runtime was built with; on a plain thread, how many
+/// a new one would get by default.
 ///
 /// # Errors
 ///
@@ -99,12 +113,23 @@ pub fn workers() -> io::Result<usize> {
 
 /// A runtime that is kept: workers on threads of their own, until it is dropped.
 ///
-/// Dropping it cancels its tasks and waits for them, as [`shutdown_timeout`](Self::shutdown_timeout)
-/// does with the builder's time limit.
+/// Dropping it cancels its tasks and waits for them, as
+/// [`shutdown_timeout`](Self::shutdown_timeout) does, with the time limit of
+/// [`Builder::shutdown_timeout`] (30 seconds by default).
+///
+/// # Blocking
+///
+/// Dropping it parks the calling task, which is one of another runtime, or blocks the thread.
+///
+/// # Cancellation
+///
+/// Dropping it is not a cancellation point.
 ///
 /// # Panics
 ///
-/// Dropping it in one of its own tasks: that task would wait for its own end.
+/// Dropping it in one of its own tasks, or in what such a task calls in
+/// [`blocking`](crate::blocking()): that task would wait for its own end. If the task unwinds
+/// already, the runtime is left running in place of a second panic.
 ///
 /// # Examples
 ///
@@ -123,20 +148,49 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// A runtime with the default settings.
+    /// Starts a runtime with the default settings.
+    ///
+    /// # Blocking
+    ///
+    /// As [`Builder::build`].
     ///
     /// # Errors
     ///
     /// As [`Builder::build`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// let runtime = sedge::runtime::Runtime::new()?;
+    /// assert_eq!(runtime.spawn(|| "done").join().unwrap(), "done");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn new() -> io::Result<Self> {
         Builder::new().build()
     }
 
-    /// Spawns a task in this runtime, from anywhere.
+    /// Spawns a task in this runtime, from anywhere: from a plain thread, or from a task of any
+    /// runtime.
+    ///
+    /// # Blocking
+    ///
+    /// Nothing waits.
     ///
     /// # Panics
     ///
     /// Where [`task::Builder::spawn`](crate::task::Builder::spawn) returns an error.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// let runtime = sedge::runtime::Builder::new().workers(1).build()?;
+    /// let squares: Vec<_> = (0..3).map(|i| runtime.spawn(move || i * i)).collect();
+    /// let squares = squares.into_iter().map(|task| task.join().unwrap());
+    /// assert_eq!(squares.collect::<Vec<_>>(), [0, 1, 4]);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn spawn<F, T>(&self, f: F) -> JoinHandle<T>
     where
         F: FnOnce() -> T + Send + 'static,
@@ -146,14 +200,29 @@ impl Runtime {
         spawned.unwrap_or_else(|error| panic!("failed to spawn a task: {error}"))
     }
 
-    /// Runs `f` as a task on the calling thread and returns its result; the runtime goes on after
-    /// it. The thread joins the runtime as a guest: it runs `f` and nothing else. Inside a task, `f`
-    /// runs in that task, and what it spawns in this runtime.
+    /// Runs `f` as a task on the calling thread and returns its result. The runtime, and what `f`
+    /// has spawned in it, go on.
+    ///
+    /// The thread joins the runtime as a guest: it runs `f` and no other task, so `f` need be
+    /// neither `Send` nor `'static`. In a task, `f` runs in that task, and what it spawns in this
+    /// runtime.
+    ///
+    /// # Blocking
+    ///
+    /// Blocks the calling thread until `f` has returned. In a task, it waits as `f` does.
+    ///
+    /// # Cancellation
+    ///
+    /// Not a cancellation point in itself.
     ///
     /// # Errors
     ///
-    /// `QuotaExceeded` with more than 64 guests at a time (less what the monitor has added, 16 at
-    /// most); `OutOfMemory` without a stack; and what creating an epoll instance returns.
+    /// - `QuotaExceeded`: there are 64 guests already (fewer where the monitor has added workers,
+    ///   of which there are 16 at most).
+    /// - `OutOfMemory`: there is no stack for the task, or no signal stack for the thread.
+    /// - What creating an epoll instance returns.
+    ///
+    /// In a task there is no error.
     ///
     /// # Panics
     ///
@@ -185,21 +254,40 @@ impl Runtime {
         result.map(unwrap_root)
     }
 
-    /// Figures of this runtime.
+    /// Returns figures of this runtime. [`metrics`](fn@metrics) gives those of the calling task's.
+    ///
+    /// # Blocking
+    ///
+    /// Takes a lock for a moment; nothing waits for a task.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// let runtime = sedge::runtime::Builder::new().workers(2).build()?;
+    /// assert_eq!(runtime.metrics().homes, [0, 0]);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn metrics(&self) -> Metrics {
         Metrics::of(&self.shared)
     }
 
-    /// Cancels every task, waits `timeout` for them at most, and abandons the rest. Returns how many
-    /// were abandoned.
+    /// Cancels every task, waits `timeout` for them at most, and abandons the rest. Returns how
+    /// many tasks were abandoned; see [the module](self#the-end) for what becomes of them.
+    ///
+    /// A tenth of a second more goes by where any are.
     ///
     /// # Blocking
     ///
-    /// Parks the calling task (of another runtime), or blocks the thread. Not a cancellation point.
+    /// Parks the calling task, which is one of another runtime, or blocks the thread.
+    ///
+    /// # Cancellation
+    ///
+    /// Not a cancellation point.
     ///
     /// # Panics
     ///
-    /// In one of this runtime's own tasks.
+    /// As dropping it does: in one of this runtime's own tasks.
     ///
     /// # Examples
     ///

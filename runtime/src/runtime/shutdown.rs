@@ -1,4 +1,5 @@
-//! The end of a runtime, led by the thread that called `run` or drops the [`Runtime`](super::Runtime).
+//! The end of a runtime, led by the thread that called `run` or drops the
+//! [`Runtime`](super::Runtime).
 //!
 //! 1. The phase becomes *stopping*. Every worker cancels its tasks and goes on until none is left
 //!    anywhere (all permits are back). No task can be spawned from outside any more.
@@ -111,8 +112,8 @@ fn abandon(shared: &Arc<Shared>) -> usize {
     tasks
 }
 
-/// Gives up a worker whose loop has ended, on its thread. One that has abandoned tasks is leaked with
-/// them, and keeps its thread if they may have lent out its thread-locals.
+/// Gives up a worker whose loop has ended, on its thread. One that has abandoned tasks is leaked
+/// with them, and keeps its thread if they may have lent out its thread-locals.
 pub(super) fn retire(worker: Worker) {
     let shared = worker.shared().clone();
     if shared.phase() < Phase::Abandoned || !worker.has_tasks() {

@@ -30,8 +30,8 @@ impl WorkerThread {
         Ok(Self { _signal_stack: signal_stack, _timer_slack: TimerSlack::finest() })
     }
 
-    /// Calls `run`, which runs the loop of `worker` on this thread. A panic that leaves the loop would
-    /// leave tasks half-run: it ends the process.
+    /// Calls `run`, which runs the loop of `worker` on this thread. A panic that leaves the loop
+    /// would leave tasks half-run: it ends the process.
     pub(super) fn run<R>(&self, worker: &Worker, run: impl FnOnce() -> R) -> R {
         struct AbortOnUnwind;
 
@@ -56,7 +56,8 @@ impl WorkerThread {
 }
 
 /// Starts a worker on a new thread, where it runs until the runtime stops (or, for an extra worker,
-/// until its last task has ended). Returns once it has sat down: what cannot be had leaves no trace.
+/// until its last task has ended). Returns once it has sat down: what cannot be had leaves no
+/// trace.
 pub(crate) fn start_worker(shared: &Arc<Shared>, seat: Seat) -> io::Result<()> {
     let (sat_down, outcome) = mpsc::sync_channel(1);
     let for_thread = shared.clone();
