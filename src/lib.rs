@@ -1,8 +1,10 @@
-//! Green threads for Rust on Linux: servers in straight-line blocking code, at an event loop's cost.
+//! Green threads for Rust on Linux: servers in straight-line blocking code, at an event loop's
+//! cost.
 //!
-//! A *task* is used as a thread is, and costs about as much as a heap allocation until it waits, and
-//! a page of memory while it does. `accept`, `read` and `write_all` look as they do in `std::net`;
-//! where a thread would block, a task *parks*, and its worker runs another.
+//! A *task* is used as a thread is. `accept`, `read` and `write_all` look as they do in `std::net`;
+//! where a thread would block, a task *parks*, and its *worker*, the thread that runs it, runs
+//! another. Until it first waits a task costs about as much as a heap allocation, and while it
+//! waits, a page of memory and some hundred bytes.
 //!
 //! ```no_run
 //! use std::io::{self, Read, Write};
@@ -26,51 +28,97 @@
 //! }
 //! ```
 //!
-//! # Coming from threads
+//! **It is for** servers with many connections that mostly wait, in plain functions: no `async`, no
+//! second set of libraries. Streams implement `Read` and `Write`, so crates that are generic over
+//! these work unchanged (rustls, tungstenite, httparse's users).
 //!
-//! Change `use std::net` to `use sedge::net`, the calls below to their counterparts, and put `main`'s
-//! body into [`run`]. The rest of std stays as it is:
+//! **It is not for** other systems than Linux on x86-64 and AArch64, nor for crates that need
+//! tokio. A waiting task keeps its stack, a page at least, where a future keeps a few hundred
+//! bytes. UDP and Unix sockets, files, locks and channels for tasks, and cancelling a single task
+//! are still to come. And a task shares its thread with others, from which follow [three
+//! rules](#the-three-rules).
 //!
-//! | threads | here |
-//! |---|---|
-//! | `std::thread::spawn`, `JoinHandle`, `Builder` | [`spawn`], [`task::JoinHandle`], [`task::Builder`] |
-//! | `std::thread::{park, yield_now, sleep, current}` | [`task::park`], [`task::yield_now`], [`time::sleep`], [`task::current`] |
-//! | `std::net` | [`net`]: TCP so far; [`io::Source`] takes a `UdpSocket` or a `UnixStream` |
-//! | a call that blocks, or computes for long | [`blocking()`](fn@blocking) around it |
-//! | signal handlers | [`signal`] |
+//! # Coming from threads, tokio or Go
 //!
-//! Streams implement `Read` and `Write`, so crates that are generic over these work unchanged
-//! (rustls, tungstenite, httparse's users). Crates that open a `std::net::TcpStream` of their own
-//! block their worker: call them in [`blocking()`](fn@blocking). Everything also works on a plain
-//! thread, which it then blocks.
+//! | threads | tokio | Go | here |
+//! |---|---|---|---|
+//! | `main` | `#[tokio::main]` | `main` | [`run`] |
+//! | `thread::spawn` | `tokio::spawn` | `go` | [`spawn`], [`task::Builder`] |
+//! | `JoinHandle::join` | `handle.await` | `WaitGroup.Wait` | [`task::JoinHandle::join`] |
+//! | `std::net` | `tokio::net` | `net` | [`net`]: TCP; [`io::Source`] for the rest |
+//! | `set_read_timeout` | `timeout(…).await` | `SetReadDeadline` | `set_read_timeout` |
+//! | `thread::sleep` | `time::sleep` | `time.Sleep` | [`time::sleep`] |
+//! | `thread::park`, `unpark` | `Notify` | a channel | [`task::park`], [`task::Task::unpark`] |
+//! | `thread::yield_now` | `yield_now` | `runtime.Gosched` | [`task::yield_now`] |
+//! | any call that blocks | `spawn_blocking` | any call that blocks | [`blocking()`](fn@blocking) |
+//! | an executor's `block_on` | `.await` | | [`task::block_on`] |
+//! | a flag, and `join` | `CancellationToken` | `context` | [`signal::Graceful`] |
+//! | | `worker_threads` | `GOMAXPROCS` | [`runtime::Builder::workers`] |
 //!
-//! # The three rules
+//! From threads, change `use std::net` to `use sedge::net` and the calls above, and put `main`'s
+//! body into [`run`]. From tokio, drop every `async` and `.await`. From Go, mind that a task which
+//! computes is not preempted.
 //!
-//! ## Hold no thread's lock over a wait
+//! Everything also works on a plain thread, outside any runtime, where it blocks that thread.
 //!
-//! Tasks that live on one worker take turns on its thread. If one parks while it holds a std or
-//! `parking_lot` lock and another wants that lock, the second blocks the thread that the first needs
-//! to go on: the worker hangs. The runtime names such a task after a second. Keep the guard's scope
-//! free of waits, or put the stretch into [`task::no_park`]. The same goes for a `LazyLock` whose
-//! initialiser waits.
+//! # Tasks
 //!
-//! All of std that waits blocks the worker: `mpsc`, `Condvar`, `Barrier`, `thread::sleep`, joining a
-//! thread, files, stdin. Use [`task::park`], [`task::JoinHandle::join`], [`time::sleep`], a channel
-//! for futures in [`task::block_on`], or [`blocking()`](fn@blocking).
+//! A panic ends its task, not the process, and `join` returns it. A handle that is dropped detaches
+//! its task. When the closure that was given to [`run`] returns, the tasks that are left are
+//! *cancelled*: they unwind from the call that they wait in, with their destructors.
 //!
-//! ## Compute in `blocking`
+//! ```
+//! sedge::run(|| {
+//!     let squares: Vec<_> = (0..10_u64).map(|i| sedge::spawn(move || i * i)).collect();
+//!     let sum: u64 = squares.into_iter().map(|task| task.join().unwrap()).sum();
+//!     assert_eq!(sum, 285);
 //!
-//! A task that computes for long, or calls C that blocks, keeps its worker from its other tasks: in
-//! Rust it cannot be preempted safely. [`blocking()`](fn@blocking) lends the closure, which may
-//! borrow, to a thread of a pool while the task parks.
+//!     assert!(sedge::spawn(|| panic!("only this task ends")).join().is_err());
+//! });
+//! ```
 //!
-//! ## Thread-locals are the worker's
+//! Any worker may start a task; from then on it stays with that one. [`task`] has the rest: names,
+//! stack sizes, parking, and what cancels a task where.
 //!
-//! A started task stays on its worker's thread, so a thread-local means what it means in a thread,
-//! except that the tasks of a worker share it. Two things must not be parked in: the initialiser of
-//! a `thread_local!` (another task would initialise it meanwhile, and the borrowed value be
-//! dropped), and crates that nest strictly in a thread-local, as `scoped-tls`'s `set` does. Both are
-//! safe inside [`task::no_park`].
+//! # Blocking work, and files
+//!
+//! What would keep a worker from its other tasks goes to a pool of threads, while the task parks:
+//! long computations, C libraries that wait, crates that open sockets of their own, and for now
+//! files. The closure may borrow.
+//!
+//! ```
+//! # fn main() -> std::io::Result<()> {
+//! let manifest = sedge::run(|| sedge::blocking(|| std::fs::read_to_string("Cargo.toml")))?;
+//! assert!(manifest.contains("[package]"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Timeouts
+//!
+//! They are set on the stream, as std's are, and are kept by the worker: exact, and without a
+//! system call. A read that has timed out says `WouldBlock`, as std's does on Linux.
+//!
+//! ```
+//! use std::io::{self, ErrorKind, Read};
+//! use std::time::Duration;
+//!
+//! use sedge::net::{TcpListener, TcpStream};
+//!
+//! # fn main() -> io::Result<()> {
+//! sedge::run(|| {
+//!     let listener = TcpListener::bind("127.0.0.1:0")?;
+//!     let _silent = TcpStream::connect(listener.local_addr()?)?;
+//!     let (mut stream, _) = listener.accept()?;
+//!     stream.set_read_timeout(Some(Duration::from_millis(10)))?;
+//!     let error = stream.read(&mut [0; 64]).unwrap_err();
+//!     assert_eq!(error.kind(), ErrorKind::WouldBlock);
+//!     Ok(())
+//! })
+//! # }
+//! ```
+//!
+//! A limit around several calls is not there yet: set what is left of it before each.
 //!
 //! # Stopping
 //!
@@ -122,20 +170,84 @@
 //! }
 //! ```
 //!
+//! What has not ended when the root task returns is cancelled, and has
+//! [`shutdown_timeout`](runtime::Builder::shutdown_timeout) to unwind: 30 seconds by default.
+//!
+//! # The three rules
+//!
+//! They follow from one fact: the tasks of a worker take turns on one thread, and only in a call of
+//! Sedge's that may wait does the next one get its turn.
+//!
+//! ## Hold no thread's lock over a wait
+//!
+//! If a task parks while it holds a std or `parking_lot` lock, and another task of its worker wants
+//! that lock, the second blocks the thread that the first needs to go on: the worker hangs for
+//! good. A `LazyLock` whose initialiser waits is such a lock, too. Keep the guard's scope free of
+//! waits, or put the stretch into [`task::no_park`], in which every wait blocks the thread.
+//!
+//! The locks themselves are fine as long as they are held briefly. But all of std that waits for
+//! long blocks the worker: `mpsc`, `Condvar`, `Barrier`, `thread::sleep`, joining a thread, files,
+//! stdin. Use [`task::park`], [`task::JoinHandle::join`], [`time::sleep`], a channel for futures in
+//! [`task::block_on`], or [`blocking()`](fn@blocking).
+//!
+//! ## Compute in `blocking`
+//!
+//! A task that computes for long, or calls C that blocks, keeps its worker from its other tasks:
+//! Rust code cannot be preempted safely. Some ten microseconds are nothing, a millisecond is late
+//! for everybody else there. [`blocking()`](fn@blocking) lends the closure, which may borrow, to a
+//! thread of a pool while the task parks.
+//!
+//! ## Thread-locals are the worker's
+//!
+//! A started task stays on its worker's thread, so a thread-local stays the same one; but the tasks
+//! of a worker share it, and each may find what another has left there. Two things must not be
+//! parked in: the initialiser of a `thread_local!` (another task would initialise it meanwhile, and
+//! the borrowed value be dropped), and crates that nest strictly in a thread-local, as
+//! `scoped-tls`'s `set` does. These are the known ways to a use after free in safe code. Both are
+//! safe inside [`task::no_park`].
+//!
+//! # Settings
+//!
+//! What is set in code wins over the environment. A value that makes no sense is an error that
+//! names the limits.
+//!
+//! | in code | environment | default |
+//! |---|---|---|
+//! | [`runtime::Builder::workers`] | `SEDGE_WORKERS` | one for each CPU that the process may use |
+//! | [`runtime::Builder::stack_size`] | `SEDGE_STACK`, as in `128K` or `1M` | 256 KiB |
+//! | [`runtime::Builder::tasks_max`] | | 134,217,728 |
+//! | [`runtime::Builder::blocking_threads_max`] | | 512 |
+//! | [`runtime::Builder::shutdown_timeout`] | | 30 s |
+//! | [`runtime::Builder::thread_name`] | | `sedge` |
+//!
 //! # How many tasks
 //!
-//! Stacks are 256 KiB of address space by default ([`runtime::Builder::stack_size`]); only touched
-//! pages are memory. Each stack has a guard, and how guards are made decides how many tasks there
-//! can be under default limits:
+//! Stacks are address space; only touched pages are memory. Each stack has a guard, and how guards
+//! are made decides how many tasks there can be under default limits:
 //!
-//! - Linux 6.13 and newer: lightweight guards, which split no mapping. A million tasks and more.
-//! - Older kernels: guards by `mprotect`, two mappings each. `vm.max_map_count` is 65,530 by default
-//!   and allows about 32,000 tasks; `sysctl vm.max_map_count=2100000` a million.
+//! - Linux 6.13 and newer: lightweight guards, which split no mapping. A million tasks and more:
+//!   about 4.5 KB of memory for each that waits.
+//! - Older kernels: guards by `mprotect`, two mappings each. `vm.max_map_count` is 65,530 by
+//!   default and allows about 32,000 tasks; `sysctl -w vm.max_map_count=2100000` a million.
 //!
-//! # Environment
+//! At a limit [`task::Builder::spawn`] returns an error that names it, and [`spawn`] panics. A task
+//! that was accepted starts as soon as there is a stack.
 //!
-//! `SEDGE_WORKERS` is the number of workers (default: one for each CPU that the process may use);
-//! `SEDGE_STACK` the stack size, as in `128K` or `1M`.
+//! # Debugging
+//!
+//! - **Names.** [`task::Builder::name`] names a task in every message about it. A panic says `in
+//!   task 'parser' (id 3):` before the usual lines.
+//! - **A hog.** A task that keeps its worker for a second while others live there is reported:
+//!   `sedge: task 'report' (id 2) has kept worker 0 for 1.0 s, and 3 other tasks live there.` It
+//!   breaks one of the first two rules. A debugger shows where: the thread is called
+//!   `sedge-worker-0`.
+//! - **A stuck pool.** If all threads of the blocking pool are busy for a second, work is queued,
+//!   and none gets done, a message names the lines of the calls that hold them.
+//! - **A stack overflow** names the task and its stack size, says how to give it more, and aborts.
+//!   [`task::stack_high_water`] tells how much of a stack was used.
+//! - **Figures.** [`runtime::metrics`](fn@runtime::metrics) has the tasks on each worker, how often
+//!   a task kept its worker for 10 ms, and the state of the pool.
+//! - **The end.** A runtime that stops with tasks that do not says how many were abandoned.
 #![forbid(unsafe_code)]
 
 pub use sedge_runtime::{blocking, io, run, runtime, signal, spawn, task, time};
