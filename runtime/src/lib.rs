@@ -32,7 +32,7 @@
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | [`task`] | spawning, joining, parking; [`no_park`](task::no_park) and [`shield`](task::shield) |
+//! | [`task`] | spawning, joining, parking, holding back what may not happen |
 //! | [`runtime`] | starting and ending runtimes, their settings and figures |
 //! | [`io`] | the netpoller |
 //! | [`mod@blocking`] | the pool of threads |
