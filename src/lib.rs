@@ -193,18 +193,22 @@
 //! ## Compute in `blocking`
 //!
 //! A task that computes for long, or calls C that blocks, keeps its worker from its other tasks:
-//! Rust code cannot be preempted safely. Some ten microseconds are nothing, a millisecond is late
-//! for everybody else there. [`blocking()`](fn@blocking) lends the closure, which may borrow, to a
-//! thread of a pool while the task parks.
+//! Rust code cannot be preempted safely. Some ten microseconds are nothing; a millisecond is one
+//! that all the others there wait. [`blocking()`](fn@blocking) lends the closure, which may borrow,
+//! to a thread of a pool while the task parks.
 //!
 //! ## Thread-locals are the worker's
 //!
 //! A started task stays on its worker's thread, so a thread-local stays the same one; but the tasks
-//! of a worker share it, and each may find what another has left there. Two things must not be
-//! parked in: the initialiser of a `thread_local!` (another task would initialise it meanwhile, and
-//! the borrowed value be dropped), and crates that nest strictly in a thread-local, as
-//! `scoped-tls`'s `set` does. These are the known ways to a use after free in safe code. Both are
-//! safe inside [`task::no_park`].
+//! of a worker share it, and each may find what another has left there. In safe code there are two
+//! known ways from here to a use after free. A task must not wait
+//!
+//! - in the initialiser of a `thread_local!`: another task would initialise it meanwhile, and the
+//!   value that the first goes on to borrow be dropped;
+//! - inside a call that lends a borrowed value to a thread-local until it returns, as
+//!   `scoped-tls`'s `set` does: calls of several tasks then end in another order than they began.
+//!
+//! Both are safe inside [`task::no_park`].
 //!
 //! # Settings
 //!
@@ -239,15 +243,15 @@
 //!   task 'parser' (id 3):` before the usual lines.
 //! - **A hog.** A task that keeps its worker for a second while others live there is reported:
 //!   `sedge: task 'report' (id 2) has kept worker 0 for 1.0 s, and 3 other tasks live there.` It
-//!   breaks one of the first two rules. A debugger shows where: the thread is called
-//!   `sedge-worker-0`.
+//!   breaks one of the first two rules. A debugger shows where: the thread of worker 1 is called
+//!   `sedge-worker-1`; worker 0 is the thread that called [`run`].
 //! - **A stuck pool.** If all threads of the blocking pool are busy for a second, work is queued,
 //!   and none gets done, a message names the lines of the calls that hold them.
 //! - **A stack overflow** names the task and its stack size, says how to give it more, and aborts.
 //!   [`task::stack_high_water`] tells how much of a stack was used.
 //! - **Figures.** [`runtime::metrics`](fn@runtime::metrics) has the tasks on each worker, how often
 //!   a task kept its worker for 10 ms, and the state of the pool.
-//! - **The end.** A runtime that stops with tasks that do not says how many were abandoned.
+//! - **The end.** A runtime that stops says how many of its tasks did not, and were abandoned.
 #![forbid(unsafe_code)]
 
 pub use sedge_runtime::{blocking, io, run, runtime, signal, spawn, task, time};

@@ -1,4 +1,4 @@
-//! Sleeping.
+//! Sleeping. Durations and instants are std's.
 
 use std::time::{Duration, Instant};
 

@@ -130,8 +130,8 @@ impl Task {
         Self(Inner::Thread(std::thread::current()))
     }
 
-    /// Leaves the task its token: the [`park`](super::park) that it is in, or else its next, takes
-    /// the token and returns. As [`std::thread::Thread::unpark`].
+    /// Leaves the task its token: the [`park`](super::park()) that it is in, or else its next,
+    /// takes the token and returns. As [`std::thread::Thread::unpark`].
     ///
     /// A task has one token at most: unparking it twice before it parks is as good as once. Does
     /// nothing once the task has ended.
