@@ -90,23 +90,42 @@ fn spawns(c: &mut Criterion) {
     }
     let mut group = c.benchmark_group("batch of a million");
     group.sample_size(10).throughput(Throughput::Elements(1_000_000));
-    for (name, body) in [("that end", (|| ()) as fn()), ("that park once", task::yield_now)] {
-        for workers in [1, 2] {
+    for workers in [1, 2] {
+        let mut bench = |name, batch: fn(usize)| {
             group.bench_function(format!("{name}/{workers} workers"), |b| {
-                b.iter_custom(|batches| on(workers, || time_batches(batches, 1_000_000, body)));
+                b.iter_custom(|batches| on(workers, || time_batches(batches, batch)));
             });
-        }
+        };
+        bench("that end", ending);
+        bench("that yield once", yielding);
+        bench("that park once", parking);
     }
     group.finish();
 }
 
-fn time_batches(batches: u64, size: usize, body: fn()) -> Duration {
+fn time_batches(batches: u64, batch: fn(usize)) -> Duration {
     let start = Instant::now();
-    for _ in 0..batches {
-        let handles: Vec<_> = (0..size).map(|_| sedge::spawn(body)).collect();
-        handles.into_iter().for_each(|handle| handle.join().expect("it only yields"));
-    }
+    (0..batches).for_each(|_| batch(1_000_000));
     start.elapsed()
+}
+
+/// Each ends at once, and takes the stack that the one before it had.
+fn ending(size: usize) {
+    let handles: Vec<_> = (0..size).map(|_| sedge::spawn(|| ())).collect();
+    handles.into_iter().for_each(|handle| handle.join().expect("it does nothing"));
+}
+
+/// Each is suspended once, by itself: few are alive at a time.
+fn yielding(size: usize) {
+    let handles: Vec<_> = (0..size).map(|_| sedge::spawn(task::yield_now)).collect();
+    handles.into_iter().for_each(|handle| handle.join().expect("it only yields"));
+}
+
+/// Each parks until it is woken, after the last was spawned: nearly all have a stack at a time.
+fn parking(size: usize) {
+    let handles: Vec<_> = (0..size).map(|_| sedge::spawn(task::park)).collect();
+    handles.iter().for_each(|handle| handle.task().unpark());
+    handles.into_iter().for_each(|handle| handle.join().expect("it only parks"));
 }
 
 /// Two tasks that wake each other in turn; the time of a round trip.
@@ -177,7 +196,9 @@ fn timers(c: &mut Criterion) {
 
 criterion_group! {
     name = benches;
-    config = Criterion::default().measurement_time(Duration::from_secs(3)).warm_up_time(Duration::from_secs(1));
+    config = Criterion::default()
+        .measurement_time(Duration::from_secs(3))
+        .warm_up_time(Duration::from_secs(1));
     targets = switch, yields, spawns, park_unpark, timers
 }
 criterion_main!(benches);

@@ -1,4 +1,5 @@
-//! A TCP round trip on loopback: 64 bytes there and back, between two tasks and between two threads.
+//! A TCP round trip on loopback: 64 bytes there and back, between two tasks and between two
+//! threads.
 
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};

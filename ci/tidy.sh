@@ -46,6 +46,9 @@ for file in "${prose_and_code[@]}"; do
     [ "$lines" -le 600 ] || fail "$file has $lines lines: which two concepts does it hold?"
 done
 
+step "no line of code has more than 100 columns"
+forbid "rustfmt wraps code, and leaves comments and texts" '^.{101,}' "${rust[@]}"
+
 step "nothing is unfinished or switched off"
 forbid "a note to do something later" '\b(TOD[O]|FIXM[E]|XX[X])\b' "${all[@]}"
 forbid "code to be written later" '\b(tod[o]|unimplemente[d])!' "${rust[@]}"

@@ -80,8 +80,8 @@ impl Gate {
         }
     }
 
-    /// Parks the root task until every task has arrived. Those for which there is no stack would wait
-    /// for ever, as the others are parked; what is spawned then is refused, and says why.
+    /// Parks the root task until every task has arrived. Those for which there is no stack would
+    /// wait for ever, as the others are parked; what is spawned then is refused, and says why.
     fn wait_for_arrivals(&self) -> Result<(), String> {
         while self.arrived.load(Ordering::Acquire) < self.tasks {
             task::park_timeout(Duration::from_secs(1));
@@ -113,7 +113,8 @@ struct Report {
 
 fn measure(tasks: usize) -> Result<Report, Box<dyn Error>> {
     let mut report = Report { before: Memory::now()?, ..Report::default() };
-    // Tasks may borrow only what lives for ever, and a counted reference each would be measured too.
+    // Tasks may borrow only what lives for ever, and a counted reference each would be measured
+    // too.
     let gate: &Gate = Box::leak(Box::new(Gate {
         root: task::current(),
         tasks,

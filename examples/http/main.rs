@@ -6,8 +6,8 @@
 //! ```
 //!
 //! `/`, `/plaintext` and `/json` say hello, `/sleep/MS` parks its task for so many milliseconds (up
-//! to 65,535), `/compute/MS` computes for as long, `/echo` sends back the body that is posted to it.
-//! SIGINT and SIGTERM let the requests in flight finish.
+//! to 65,535), `/compute/MS` computes for as long, `/echo` sends back the body that is posted to
+//! it. SIGINT and SIGTERM let the requests in flight finish.
 //!
 //! This file is the server. What a request is, and which are refused, is in `request`; what a
 //! response is, in `response`; and how long a client may take over either, in `wire`.

@@ -110,8 +110,8 @@ impl<'a> Wire<'a> {
     }
 
     /// Writes all output and, if the client may still be sending, reads on for a while. To close
-    /// meanwhile would make the kernel reset the connection, and the client might never see the last
-    /// response.
+    /// meanwhile would make the kernel reset the connection, and the client might never see the
+    /// last response.
     pub(crate) fn close(&mut self, is_sending: bool) -> io::Result<()> {
         self.flush()?;
         if is_sending || !self.unread().is_empty() {

@@ -100,15 +100,15 @@ pub(crate) fn spend_budget() -> Option<TaskRef> {
     with_worker(|worker| worker?.spend_budget())
 }
 
-/// Calls `f` with this thread's worker and the runtime that the caller spawns into: the one that its
-/// task entered by `run`, or its worker's; on a thread of the pool, that of the task whose closure it
-/// runs. `f` must not switch stacks.
+/// Calls `f` with this thread's worker and the runtime that the caller spawns into: the one that
+/// its task entered by `run`, or its worker's; on a thread of the pool, that of the task whose
+/// closure it runs. `f` must not switch stacks.
 #[inline]
 pub(crate) fn with_runtime<R>(f: impl FnOnce(Option<&Worker>, Option<&Shared>) -> R) -> R {
     with_worker(|worker| match worker {
         Some(worker) => f(Some(worker), Some(worker.spawns_into())),
-        // SAFETY: set by `work_for` for a task that waits, and with it its runtimes, until the guard
-        // is gone.
+        // SAFETY: set by `work_for` for a task that waits, and with it its runtimes, until the
+        // guard is gone.
         None => f(None, lender().and_then(|lender| unsafe { lender.spawns_into.as_ref() })),
     })
 }
@@ -167,8 +167,8 @@ pub(crate) fn current_stack() -> Option<CurrentStack> {
     current_task().map(TaskRef::current_stack)
 }
 
-/// The calling thread's parker; out of line, as [`worker_ptr`] is. None on a thread that is being torn
-/// down and has lost it.
+/// The calling thread's parker; out of line, as [`worker_ptr`] is. None on a thread that is being
+/// torn down and has lost it.
 #[inline(never)]
 pub(crate) fn thread_parker() -> Option<Arc<Parker>> {
     PARKER.try_with(|parker| parker.get_or_init(Arc::default).clone()).ok()

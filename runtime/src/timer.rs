@@ -1,18 +1,18 @@
 //! A worker's timers: which of its tasks wait for a deadline.
 //!
-//! A heap of deadlines (each parent has four children) beside a slab of timers. The heap knows the slab's keys and the slab
-//! knows the heap's positions, so that a timer is cancelled by its key, in place: a million timers
-//! that are added and cancelled without firing leave nothing behind. Deadlines are exact to the
-//! nanosecond; nothing is rounded to a tick.
+//! A heap of deadlines (each parent has four children) beside a slab of timers. The heap knows the
+//! slab's keys and the slab knows the heap's positions, so that a timer is cancelled by its key, in
+//! place: a million timers that are added and cancelled without firing leave nothing behind.
+//! Deadlines are exact to the nanosecond; nothing is rounded to a tick.
 //!
 //! The lock is the worker's own and normally uncontended. Others take it to fire the timers of a
 //! worker that is stuck (firing only unparks), and to cancel the timer of a task that has migrated.
 //!
 //! # Designs rejected
 //!
-//! A timing wheel: O(1) for every addition, but it rounds to its tick, and the two costs that matter
-//! here are small in a heap too. A later deadline than most (the usual timeout) is added at the end
-//! without a move, and cancelled near the end where few moves follow.
+//! A timing wheel: O(1) for every addition, but it rounds to its tick, and the two costs that
+//! matter here are small in a heap too. A later deadline than most (the usual timeout) is added at
+//! the end without a move, and cancelled near the end where few moves follow.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,7 +36,8 @@ const NEVER: u64 = u64::MAX;
 pub(crate) struct Timers {
     heap: Mutex<Heap>,
     /// The earliest deadline. Written under the lock. Relaxed: only the owner adds, so it misses no
-    /// deadline of its own; another thread that reads it too early is the monitor, which comes back.
+    /// deadline of its own; another thread that reads it too early is the monitor, which comes
+    /// back.
     earliest_ns: AtomicU64,
 }
 

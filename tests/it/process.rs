@@ -65,7 +65,8 @@ impl Server {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Waits until the server has ended by itself. Returns its exit status and what it complained of.
+    /// Waits until the server has ended by itself. Returns its exit status and what it complained
+    /// of.
     pub(crate) fn wait(&mut self) -> (ExitStatus, String) {
         let deadline = Instant::now() + HUNG;
         let status = loop {

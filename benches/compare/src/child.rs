@@ -3,8 +3,8 @@
 //! A child asks the kernel to be killed when its parent dies (`PR_SET_PDEATHSIG`), which covers
 //! Ctrl-C, a panic and SIGKILL alike; the parent kills and reaps it on drop besides. The request
 //! survives `exec`, so a program that is not ours (a Go binary, perf, valgrind) is started through
-//! the hidden subcommand `become`, which makes the request and then becomes that program. The kernel
-//! means the parent's *thread*: children are started by the main thread only.
+//! the hidden subcommand `become`, which makes the request and then becomes that program. The
+//! kernel means the parent's *thread*: children are started by the main thread only.
 
 use std::{
     io::{Read as _, Write as _},
@@ -69,7 +69,8 @@ impl Become {
     }
 }
 
-/// This binary with one of its hidden subcommands, tied to this process. No CPUs: those of this thread.
+/// This binary with one of its hidden subcommands, tied to this process. No CPUs: those of this
+/// thread.
 pub(crate) fn own(subcommand: &str, cpus: &[usize]) -> Result<Command> {
     let mut command = Command::new(own_path()?);
     command.args([subcommand, "--parent", &process::id().to_string()]).stdin(Stdio::null());

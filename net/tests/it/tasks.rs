@@ -42,7 +42,9 @@ fn echo_server() -> SocketAddr {
 /// Connections that are passed around among tasks of all workers.
 #[test]
 fn a_pool_of_connections() {
-    on_workers(2, || {
+    // A million in all takes half a minute.
+    let rounds = if std::env::var_os("SEDGE_TEST_MILLION").is_some() { 250_000 } else { 5_000_u32 };
+    on_workers(2, move || {
         let addr = echo_server();
         let pool: Arc<Mutex<Vec<TcpStream>>> = Arc::default();
         for _ in 0..4 {
@@ -52,7 +54,7 @@ fn a_pool_of_connections() {
             .map(|client| {
                 let pool = pool.clone();
                 spawn(move || {
-                    for i in 0..5000u32 {
+                    for i in 0..rounds {
                         let mut stream = pool.lock().unwrap().pop().unwrap();
                         let request = [client.to_be_bytes(), i.to_be_bytes()].concat();
                         stream.write_all(&request).unwrap();

@@ -178,9 +178,7 @@ impl Builder {
     /// [`std::thread::Thread::name`] gives the names in full, a worker's without its number. The
     /// thread that calls [`run`](Self::run) keeps the name that it has.
     ///
-    /// # Panics
-    ///
-    /// Where the runtime starts, with a name that has a zero byte in it.
+    /// Starting the runtime fails with `InvalidInput` if there is a zero byte in the name.
     ///
     /// # Examples
     ///
@@ -280,16 +278,13 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// - `InvalidInput`: a setting is out of its range, or an environment variable is no number.
+    /// - `InvalidInput`: a setting is out of its range, or an environment variable is no number, or
+    ///   the thread name has a zero byte in it.
     ///   The text names it and its limits.
     /// - `WouldBlock`: the system makes no more threads.
     /// - `OutOfMemory`: there is none for a thread or its signal stack.
     /// - Whatever else creating a thread or an epoll instance returns. At the limit of descriptors
     ///   that is an error whose kind has no stable name.
-    ///
-    /// # Panics
-    ///
-    /// With a [`thread_name`](Self::thread_name) that has a zero byte in it.
     ///
     /// # Examples
     ///
@@ -386,6 +381,10 @@ impl Builder {
         let pool = blocking::Config::default();
         let threads_max = self.blocking_threads_max.unwrap_or(pool.threads_max);
         let thread_name = self.thread_name.unwrap_or_else(|| "sedge".into());
+        if thread_name.contains('\0') {
+            let text = format!("the thread name {thread_name:?} has a zero byte in it");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
         let config = Config {
             workers,
             stack_size,
@@ -466,6 +465,9 @@ mod tests {
         }
         let error = Builder::new().workers(1).stack_size(1024).build().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        let error = Builder::new().workers(1).thread_name("a\0b").build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("zero byte"), "{error}");
         let error = Builder::new().workers(1).tasks_max(0).build().unwrap_err();
         assert!(error.to_string().contains("tasks_max"), "{error}");
     }

@@ -342,8 +342,9 @@ where
     let default = worker.shared().config.stack_size;
     let stack = if default.bytes() > root_stack.bytes() { default } else { root_stack };
     worker.reserve_stack(stack)?;
-    // SAFETY: the loop below ends when the root has finished, and the handle is joined here: nothing
-    // of it is left when this frame goes. Should the loop panic, the process ends (`WorkerThread::run`).
+    // SAFETY: the loop below ends when the root has finished, and the handle is joined here:
+    // nothing of it is left when this frame goes. Should the loop panic, the process ends
+    // (`WorkerThread::run`).
     let handle = unsafe { spawn_root(worker, stack, f) };
     worker.run(Worker::root_has_ended);
     Ok(handle.join())

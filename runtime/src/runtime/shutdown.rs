@@ -120,9 +120,9 @@ pub(super) fn retire(worker: Worker) {
         return worker.leave();
     }
     mem::forget(worker);
-    // Under `panic = "abort"` every end abandons tasks, and a thread that never ended would be news.
-    // There it ends, unless the pool is at work. Technically UB because a task may have lent them to
-    // a thread of its own, in `std::thread::scope`, and be parked inside.
+    // Under `panic = "abort"` every end abandons tasks, and a thread that never ended would be
+    // news. There it ends, unless the pool is at work. Technically UB because a task may have lent
+    // them to a thread of its own, in `std::thread::scope`, and be parked inside.
     if cfg!(panic = "unwind") || shared.pool.is_at_work() {
         context::keep_thread();
     }

@@ -1,8 +1,8 @@
 //! Fresh (and migrating) tasks: where a worker puts them, and in which order it takes them.
 //!
-//! They stand in three kinds of queues: a worker's own deque, which others steal from; its inbox, for
-//! what others handed over; and the runtime's injector. None of them is in the ready queue, where a
-//! task that hogs would keep them from everybody.
+//! They stand in three kinds of queues: a worker's own deque, which others steal from; its inbox,
+//! for what others handed over; and the runtime's injector. None of them is in the ready queue,
+//! where a task that hogs would keep them from everybody.
 
 use std::iter;
 

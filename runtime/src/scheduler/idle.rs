@@ -12,9 +12,10 @@
 //! # Memory ordering
 //!
 //! `counts` is changed under the lock or by a searcher for itself, always `SeqCst`. A submitter
-//! publishes its work, fences (`SeqCst`), and looks at `counts`; the last searcher counts itself out
-//! (`SeqCst`), fences, and looks at the queues. In the single order of those one sees the other:
-//! either the submitter finds a searcher or sleeper to rely on, or the searcher finds the work.
+//! publishes its work, fences (`SeqCst`), and looks at `counts`; the last searcher counts itself
+//! out (`SeqCst`), fences, and looks at the queues. In the single order of those one sees the
+//! other: either the submitter finds a searcher or sleeper to rely on, or the searcher finds the
+//! work.
 
 use crate::primitive::{AtomicUsize, Mutex, Ordering, fence};
 
@@ -165,8 +166,8 @@ mod model {
         taken.is_ok()
     }
 
-    /// A worker as `Worker::run` has it, until `total` pieces of work are done or it would sleep for
-    /// ever (which the model reports as a deadlock).
+    /// A worker as `Worker::run` has it, until `total` pieces of work are done or it would sleep
+    /// for ever (which the model reports as a deadlock).
     fn work(world: &World, me: usize, total: usize) {
         let mut searching = false;
         while world.done.load(Ordering::SeqCst) < total {

@@ -63,8 +63,8 @@ impl Worker {
 
     /// Gives the seat back, for the next who sits down.
     pub(crate) fn leave(self) {
-        // The runtime may have begun to stop since this worker saw that it may go. Looked at after the
-        // permits are back: who stops it looks at them after that.
+        // The runtime may have begun to stop since this worker saw that it may go. Looked at after
+        // the permits are back: who stops it looks at them after that.
         if self.permits.give_all(&self.shared.permits) && self.shared.phase() != Phase::Running {
             self.shared.wake_all();
         }

@@ -9,9 +9,10 @@
 //!
 //! - push: the exchange is a Release (publishes the link and the task's fields) for the owner's
 //!   Acquire in `take_all`.
-//! - `prepare_to_sleep` and `must_wake` are `SeqCst`, each beside a `SeqCst` fence: they pair for work
-//!   that is *not* in the mailbox (an inbox, a deque, the injector, a flag). The sleeper marks and
-//!   then looks at those; the waker fills those and then looks at the mark. One of them sees the other.
+//! - `prepare_to_sleep` and `must_wake` are `SeqCst`, each beside a `SeqCst` fence: they pair for
+//!   work that is *not* in the mailbox (an inbox, a deque, the injector, a flag). The sleeper marks
+//!   and then looks at those; the waker fills those and then looks at the mark. One of them sees
+//!   the other.
 #![expect(unsafe_code, reason = "the list is made of borrowed tasks")]
 
 use std::cell::Cell;
@@ -116,7 +117,8 @@ impl<N: Node> Mailbox<N> {
         self.head.load(Ordering::SeqCst) == Self::sleeping()
     }
 
-    /// For work that was put elsewhere: returns true if the owner sleeps and the caller must wake it.
+    /// For work that was put elsewhere: returns true if the owner sleeps and the caller must wake
+    /// it.
     #[must_use]
     pub(crate) fn must_wake(&self) -> bool {
         fence(Ordering::SeqCst);
@@ -175,8 +177,8 @@ mod model {
         elsewhere: AtomicUsize,
     }
 
-    /// The owner's half: takes until it has `expected`, sleeping in between. A notified "eventfd" stays
-    /// so until it is waited for.
+    /// The owner's half: takes until it has `expected`, sleeping in between. A notified "eventfd"
+    /// stays so until it is waited for.
     fn receive(world: &World, expected: usize) -> usize {
         let mut received = 0;
         while received < expected {

@@ -39,7 +39,8 @@ impl Permits {
     pub(crate) fn exhausted(&self) -> io::Error {
         let max = self.max;
         let text = format!(
-            "the runtime has {max} live tasks, as many as it may have: raise runtime::Builder::tasks_max"
+            "the runtime has {max} live tasks, as many as it may have: \
+             raise runtime::Builder::tasks_max"
         );
         io::Error::new(io::ErrorKind::QuotaExceeded, text)
     }

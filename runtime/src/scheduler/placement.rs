@@ -1,8 +1,8 @@
 //! Where a fresh task starts, and so lives: a home is for life.
 //!
 //! An accept loop that runs what it spawns ends up with every connection. So workers publish how
-//! many started tasks they have, and one that has clearly more than the least loaded hands its fresh
-//! tasks to that one's inbox. Spawning and joining keeps the counts level, so it stays local.
+//! many started tasks they have, and one that has clearly more than the least loaded hands its
+//! fresh tasks to that one's inbox. Spawning and joining keeps the counts level, so it stays local.
 //!
 //! Looking at the others' counts costs a cache miss each, so the least loaded is remembered for a
 //! few starts, or until the worker has polled (time has passed).

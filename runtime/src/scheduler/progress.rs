@@ -3,10 +3,10 @@
 //! # Memory ordering
 //!
 //! All Relaxed: these are figures and hints that publish nothing.
-//! - `resumes`, `running`, `looks` are written by the owner alone, so a load and a store add up. The
-//!   monitor may see them late, and judges by what has not changed for a whole tick.
-//! - `named` points to a task that is not finished, or is null: it changes under `naming` before such
-//!   a task finishes, and is followed under `naming` only.
+//! - `resumes`, `running`, `looks` are written by the owner alone, so a load and a store add up.
+//!   The monitor may see them late, and judges by what has not changed for a whole tick.
+//! - `named` points to a task that is not finished, or is null: it changes under `naming` before
+//!   such a task finishes, and is followed under `naming` only.
 //! - `urged`, `tidy`, `stuck` are the monitor's. Seen late they take effect a turn later; the owner
 //!   that sleeps sees `tidy` because the eventfd that ends its sleep is written after it.
 #![expect(unsafe_code, reason = "names the running task by a pointer that a lock keeps good")]

@@ -1,7 +1,8 @@
 //! The part of a worker that other threads may touch, and the seat that it takes in its runtime.
 //!
-//! A [`Remote`] is made with the first worker that sits in its place and lives as long as the runtime:
-//! parked tasks point to it. Workers come and go; the queues stay, and are empty in between.
+//! A [`Remote`] is made with the first worker that sits in its place and lives as long as the
+//! runtime: parked tasks point to it. Workers come and go; the queues stay, and are empty in
+//! between.
 //!
 //! # Memory ordering
 //!
@@ -9,12 +10,13 @@
 //!   fences, and then empties the inbox; who hands a task over fills the inbox, fences (in
 //!   [`Mailbox::must_wake`]), and then looks at it. One of the two finds the task. To all others it
 //!   is a hint.
-//! - `homes` is written by the owner alone, Relaxed: a figure for placement, which publishes nothing.
+//! - `homes` is written by the owner alone, Relaxed: a figure for placement, which publishes
+//!   nothing.
 //!
 //! # Locks
 //!
-//! `poller` is held for a clone or an eventfd write; `events` by who polls, and under it nothing else
-//! but what dispatch takes (a wait queue). `deque` is taken by who sits down or leaves.
+//! `poller` is held for a clone or an eventfd write; `events` by who polls, and under it nothing
+//! else but what dispatch takes (a wait queue). `deque` is taken by who sits down or leaves.
 #![expect(unsafe_code, reason = "a task points to its home, and stands in its mailbox")]
 
 use std::cell::Cell;
@@ -76,7 +78,8 @@ impl Seat {
     }
 }
 
-// SAFETY: `shared` is only compared, or followed where the runtime is known to live (`Remote::shared`).
+// SAFETY: `shared` is only compared, or followed where the runtime is known to live
+// (`Remote::shared`).
 unsafe impl Send for Remote {}
 // SAFETY: as above.
 unsafe impl Sync for Remote {}
@@ -210,7 +213,8 @@ impl Remote {
     }
 
     /// Gives what was handed over to a worker that will not start it to all. Called by that worker
-    /// once its seat says so, and by who handed it something and then saw that: one of them finds it.
+    /// once its seat says so, and by who handed it something and then saw that: one of them finds
+    /// it.
     pub(super) fn pass_on_handed_over(&self) {
         fence(Ordering::SeqCst);
         while let Some(task) = self.take_handed_over() {

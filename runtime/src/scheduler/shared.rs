@@ -12,11 +12,11 @@
 //!
 //! - `phase` (`SeqCst`) only grows. Whoever stops the runtime sets it and then wakes every worker;
 //!   a worker reads it after it has marked itself as sleeping.
-//! - `visitors`: counted in while the claim keeps the runtime alive (Relaxed); counted out (Release)
-//!   for the Acquire of who frees it.
+//! - `visitors`: counted in while the claim keeps the runtime alive (Relaxed); counted out
+//!   (Release) for the Acquire of who frees it.
 //! - `starving` is set under the lock on `starved`. It is read Relaxed, as a hint: a worker that
-//!   misses it leaves the starved to its next finished task, or to the monitor, which does not sleep
-//!   while there are any.
+//!   misses it leaves the starved to its next finished task, or to the monitor, which does not
+//!   sleep while there are any.
 //! - `several` turns true before another worker is added. Relaxed: a worker that sees it late does
 //!   not announce its tasks, and the monitor, which added the other, looks for those at each tick.
 //! - `next_id`: Relaxed, the numbers only have to differ.
@@ -259,7 +259,8 @@ impl Shared {
         !self.injector.is_empty() || self.remotes().any(has)
     }
 
-    /// Waits until no thread outside is in the middle of a wake. None can begin one: no task is left.
+    /// Waits until no thread outside is in the middle of a wake. None can begin one: no task is
+    /// left.
     pub(crate) fn wait_for_visitors(&self) {
         while self.visitors.load(Ordering::Acquire) != 0 {
             #[expect(

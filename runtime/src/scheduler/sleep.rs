@@ -1,7 +1,8 @@
 //! How a worker without work falls asleep, and what it does first when it is awake.
 //!
 //! The order is the protocol (argued in `README.md` beside this file): it counts itself among the
-//! sleepers, marks its mailbox, looks once more at everything that others fill, and only then waits.
+//! sleepers, marks its mailbox, looks once more at everything that others fill, and only then
+//! waits.
 
 use std::time::{Duration, Instant};
 

@@ -9,8 +9,8 @@
 //! nothing waits for more than a turn, and nothing is asked of the kernel more often than once a
 //! turn.
 //!
-//! Everything in [`Worker`] belongs to its thread. Tasks reach it through [`crate::context`], between
-//! two switches, so no borrow of a cell here ever lives across one.
+//! Everything in [`Worker`] belongs to its thread. Tasks reach it through [`crate::context`],
+//! between two switches, so no borrow of a cell here ever lives across one.
 #![expect(unsafe_code, reason = "switches to the stacks of tasks, and follows where they spawn")]
 
 use std::cell::{Cell, RefCell};
@@ -38,8 +38,8 @@ const TURN: u32 = 61;
 /// How many operations that may wait but need not a task does before it is made to yield.
 const BUDGET: u32 = 128;
 
-/// How far ahead in a long ready queue the memory of tasks is fetched: a switch takes some 15 ns, and
-/// a miss 100. The stack's address is in the header, which is fetched before.
+/// How far ahead in a long ready queue the memory of tasks is fetched: a switch takes some 15 ns,
+/// and a miss 100. The stack's address is in the header, which is fetched before.
 const FETCH_HEADER: usize = 12;
 const FETCH_STACK: usize = 6;
 
@@ -199,8 +199,8 @@ impl Worker {
         }
         let coroutine = slot.as_mut().expect("it is started");
         if task.migrating {
-            // It may have come from another worker: should it be pinned when it parks, it comes back
-            // here.
+            // It may have come from another worker: should it be pinned when it parks, it comes
+            // back here.
             task.home.set(Arc::as_ptr(&self.remote));
         }
         self.budget.set(BUDGET);
@@ -222,8 +222,8 @@ impl Worker {
         }
     }
 
-    /// Gives a fresh task its stack and its home. False if there is no stack: it waits for one, and is
-    /// no longer ours. The coroutine is made in its slot, as moving it there costs a stall.
+    /// Gives a fresh task its stack and its home. False if there is no stack: it waits for one, and
+    /// is no longer ours. The coroutine is made in its slot, as moving it there costs a stall.
     #[inline(never)]
     fn start(&self, task: TaskRef, slot: &mut Option<Coroutine>) -> bool {
         let stack = match self.stacks.borrow_mut().take(task.stack_size) {
@@ -234,8 +234,8 @@ impl Worker {
             }
         };
         task.stack_limit.set(stack.bounds().limit());
-        // SAFETY: the closure borrows nothing, and it ends before the task does: a coroutine that is
-        // not finished is leaked, never dropped (`Stack` stays taken).
+        // SAFETY: the closure borrows nothing, and it ends before the task does: a coroutine that
+        // is not finished is leaked, never dropped (`Stack` stays taken).
         *slot = Some(unsafe {
             Coroutine::with_stack_unchecked(stack, move |yielder, ()| {
                 // SAFETY: this is the task's own stack, once.
@@ -404,7 +404,8 @@ impl Worker {
     #[inline]
     pub(crate) fn spawns_into(&self) -> &Shared {
         let entered = self.current.get().map_or(ptr::null(), |task| task.runtime.get());
-        // SAFETY: `run` in a task keeps the runtime that it entered until it has put the field back.
+        // SAFETY: `run` in a task keeps the runtime that it entered until it has put the field
+        // back.
         unsafe { entered.as_ref() }.unwrap_or(&self.shared)
     }
 
@@ -421,8 +422,8 @@ impl Worker {
         self.budget.get() == 0
     }
 
-    /// Gives memory back before sleeping: the ready queue's, which is empty, after a burst, and idle
-    /// stacks when asked to.
+    /// Gives memory back before sleeping: the ready queue's, which is empty, after a burst, and
+    /// idle stacks when asked to.
     pub(super) fn shrink(&self) {
         if self.remote.progress.take_tidy() {
             self.stacks.borrow_mut().flush();

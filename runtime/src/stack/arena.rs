@@ -13,8 +13,8 @@
 //! ```
 //!
 //! *Warm* slots may have pages, *cold* ones have none. *Idle* ones were free when the trimmer last
-//! came by and have been ever since; cold ones get idle, too. A *trimmed* one is out of the arena as a
-//! taken one is, in the trimmer's hands.
+//! came by and have been ever since; cold ones get idle, too. A *trimmed* one is out of the arena
+//! as a taken one is, in the trimmer's hands.
 //!
 //! Slots are taken lowest first. So live ones gather at low addresses of early arenas, and late
 //! arenas become wholly free, which is when they can go as a whole.
@@ -31,7 +31,8 @@ use super::slot::Stack;
 const UNCARVE_SLOTS: usize = if cfg!(test) { 16 } else { 128 };
 const UNCARVE_BYTES: usize = if cfg!(test) { 1 << 20 } else { 128 << 20 };
 
-/// Most slots of such a run: the kernel takes about 2 ms for them, and the pool cannot grow meanwhile.
+/// Most slots of such a run: the kernel takes about 2 ms for them, and the pool cannot grow
+/// meanwhile.
 const UNCARVE_SLOTS_MOST: usize = 4096;
 
 /// An arena. Its address space is released by the trimmer only, when it is wholly free.

@@ -1,7 +1,7 @@
 //! A worker's own stacks.
 //!
-//! Taking and putting back are a pop and a push: the stack that was used last, whose pages and cache
-//! lines are warm, is used next. So a task that finishes without parking touches no new page.
+//! Taking and putting back are a pop and a push: the stack that was used last, whose pages and
+//! cache lines are warm, is used next. So a task that finishes without parking touches no new page.
 //!
 //! A shelf (the stacks of one size) is bounded. When it runs empty it is filled to a half from the
 //! pool, and when it is full it gives its older half to the pool: a worker that only takes, or only

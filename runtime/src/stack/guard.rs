@@ -1,12 +1,12 @@
 //! Guards: the pages at a slot's limit that are fatal to touch.
 //!
-//! A slot starts inaccessible, as all of its arena does. [`prepare`] makes a run of slots usable, in
-//! one of two ways; either way nothing is opened before its guard stands.
+//! A slot starts inaccessible, as all of its arena does. [`prepare`] makes a run of slots usable,
+//! in one of two ways; either way nothing is opened before its guard stands.
 //!
 //! - *Markers* (`MADV_GUARD_INSTALL`, Linux 6.13) live in the page table: one call for many slots,
 //!   and the mapping stays whole. Then the run is opened, guards included; the markers still hold.
-//! - *Gaps*: only the usable part of each slot is opened. Every slot so splits its arena, which costs
-//!   two of the process's mappings (`vm.max_map_count`, 65,530 by default).
+//! - *Gaps*: only the usable part of each slot is opened. Every slot so splits its arena, which
+//!   costs two of the process's mappings (`vm.max_map_count`, 65,530 by default).
 //!
 //! Which of them works is found out by trying, for each run: the kernel may be old, a filter may
 //! forbid the call, and memory that is locked (`mlockall`) refuses markers. What was tried in vain
@@ -151,8 +151,8 @@ unsafe fn leave_gaps(run: Run) -> io::Result<Prepared> {
     }
 }
 
-/// How many more slots may cost mappings. A sixteenth of the process's stays for everything else: at
-/// the kernel's own limit, the next large allocation anywhere would abort the process.
+/// How many more slots may cost mappings. A sixteenth of the process's stays for everything else:
+/// at the kernel's own limit, the next large allocation anywhere would abort the process.
 fn gaps_left() -> usize {
     let Some(mappings) = limits::max_map_count() else { return usize::MAX };
     ((mappings - mappings / 16) / MAPPINGS_OF_A_GAP).saturating_sub(GAPS.load(Ordering::Relaxed))

@@ -74,8 +74,8 @@ fn memory_limit() -> String {
 fn mapping_limit() -> String {
     let count = max_map_count().unwrap_or_default();
     format!(
-        "the process is close to its limit of {count} mappings: raise vm.max_map_count by sysctl, or \
-         use Linux 6.13 or newer, where guards need no mappings of their own"
+        "the process is close to its limit of {count} mappings: raise vm.max_map_count by sysctl, \
+         or use Linux 6.13 or newer, where guards need no mappings of their own"
     )
 }
 

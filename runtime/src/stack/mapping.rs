@@ -18,8 +18,8 @@ pub(super) struct Mapping {
 }
 
 impl Mapping {
-    /// Reserves address space for `slots` slots, or for half as many, and so on down to one, as long
-    /// as the kernel refuses.
+    /// Reserves address space for `slots` slots, or for half as many, and so on down to one, as
+    /// long as the kernel refuses.
     pub(super) fn reserve(size: StackSize, slots: usize) -> io::Result<Self> {
         let mut fewer = slots;
         let result = loop {
@@ -123,8 +123,8 @@ impl Run {
     ///
     /// The slots are the caller's, out of their arena, and hold nothing that will be used.
     pub(super) unsafe fn drop_pages(self) -> io::Result<()> {
-        // SAFETY: it lies in a live mapping, since the slots are out of their arena; the rest is the
-        // caller's promise.
+        // SAFETY: it lies in a live mapping, since the slots are out of their arena; the rest is
+        // the caller's promise.
         unsafe { sys::drop_pages(self.limit, self.bytes()) }
     }
 }

@@ -1,7 +1,7 @@
 //! Stacks for tasks: where they come from, and how idle memory is given back.
 //!
-//! A stack is a *slot*: one of many equal pieces of an *arena*, which is one mapping. Its guard is at
-//! its limit, and its base a little below its end (`size.rs` says why).
+//! A stack is a *slot*: one of many equal pieces of an *arena*, which is one mapping. Its guard is
+//! at its limit, and its base a little below its end (`size.rs` says why).
 //!
 //! ```text
 //!         limit     limit + guard                          base       limit + bytes
@@ -14,8 +14,8 @@
 //! Stacks move through three stores, each in its own file:
 //!
 //! - [`StackCache`] (`cache.rs`) belongs to one worker: a push and a pop, nothing shared.
-//! - The pool of a size class (`pool.rs`) is shared by the process; caches exchange batches with it.
-//!   It knows its arenas (`arena.rs`), and maps another (`mapping.rs`) when all are in use.
+//! - The pool of a size class (`pool.rs`) is shared by the process; caches exchange batches with
+//!   it. It knows its arenas (`arena.rs`), and maps another (`mapping.rs`) when all are in use.
 //! - [`trim()`] (`trim.rs`) gives memory that has been idle for a second back to the kernel.
 //!
 //! A slot gets its guard (`guard.rs`) before it can first be taken and keeps it until its arena is
@@ -23,14 +23,15 @@
 //!
 //! # Abandoned stacks
 //!
-//! Dropping a [`Stack`] leaks it, on purpose: frames of an abandoned task may still be lent to other
-//! threads. Its slot is never reused, and so its arena never unmapped.
+//! Dropping a [`Stack`] leaks it, on purpose: frames of an abandoned task may still be lent to
+//! other threads. Its slot is never reused, and so its arena never unmapped.
 //!
 //! # Locks
 //!
-//! In this order: the trimmer's, a pool's `growth`, that pool's `arenas`. System calls are made under
-//! the first two only, so that a worker that exchanges stacks never waits for the kernel. What is
-//! left to the heap at a limit (`headroom.rs`) has a lock that is taken last, under `growth`.
+//! In this order: the trimmer's, a pool's `growth`, that pool's `arenas`. System calls are made
+//! under the first two only, so that a worker that exchanges stacks never waits for the kernel.
+//! What is left to the heap at a limit (`headroom.rs`) has a lock that is taken last, under
+//! `growth`.
 //!
 //! # Rejected
 //!

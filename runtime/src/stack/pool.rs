@@ -113,8 +113,8 @@ impl Pool {
         Ok((self.arenas.lock().add(arena), run))
     }
 
-    /// Unmaps one arena that has been wholly idle, if there is one and nobody grows the pool. Returns
-    /// its slots.
+    /// Unmaps one arena that has been wholly idle, if there is one and nobody grows the pool.
+    /// Returns its slots.
     pub(super) fn unmap_idle(&self) -> Option<usize> {
         let mapping = {
             let _growing = self.growth.try_lock()?;
@@ -133,8 +133,8 @@ impl Pool {
         // Held to the end: the run must not be carved again before it is renewed.
         let _growing = self.growth.try_lock()?;
         let (index, run) = self.arenas.lock().find(Arena::begin_uncarve)?;
-        // SAFETY: the slots are out of their pool, and were free: nothing lives on them. Who prepares
-        // slots holds `growth`.
+        // SAFETY: the slots are out of their pool, and were free: nothing lives on them. Who
+        // prepares slots holds `growth`.
         let done = unsafe { run.renew() }.is_ok();
         self.arenas.lock().arena(index).end_uncarve(run, done);
         done.then_some(run.slots())

@@ -13,26 +13,28 @@ use super::size::{STAGGER_BYTES, StackSize};
 /// A slot of an arena, and the right to run on it. Sixteen bytes: one lives in every task's header.
 ///
 /// It comes from [`StackCache::take`](super::StackCache::take) and ends in
-/// [`StackCache::put`](super::StackCache::put). Dropping it instead leaks the slot: see the module's
-/// header.
+/// [`StackCache::put`](super::StackCache::put). Dropping it instead leaks the slot: see the
+/// module's header.
 ///
 /// # Invariants
 ///
-/// 1. `limit()..limit() + size().bytes()` is a slot of the live arena `arena()` of that size's pool.
+/// 1. `limit()..limit() + size().bytes()` is a slot of the live arena `arena()` of that size's
+///    pool.
 /// 2. Its guard is installed, and the rest of it is readable and writable.
 /// 3. No two live `Stack`s name one slot, so owning one is owning that memory.
 #[must_use = "dropping a stack leaks it: put it back"]
 pub(crate) struct Stack {
     /// What every switch asks for.
     base: NonZeroUsize,
-    /// The size in the lowest byte, the steps of the stagger in the next, the arena above. Two words
-    /// move as two words; more fields were stored one by one and loaded as a whole, and that load had
-    /// to wait for the stores.
+    /// The size in the lowest byte, the steps of the stagger in the next, the arena above. Two
+    /// words move as two words; more fields were stored one by one and loaded as a whole, and that
+    /// load had to wait for the stores.
     place: u64,
 }
 
 impl Stack {
-    /// Names a slot. The caller has taken it out of its arena, which is what upholds the invariants.
+    /// Names a slot. The caller has taken it out of its arena, which is what upholds the
+    /// invariants.
     pub(super) fn of_slot(limit: usize, arena: u32, size: StackSize) -> Self {
         let steps = size.stagger_steps(limit);
         let base = limit + size.bytes() - steps * STAGGER_BYTES;
@@ -127,8 +129,8 @@ impl Bounds {
 
 // SAFETY: by invariant 2 there is a guard at the limit, and what is left is at least three pages of
 // a slot of four (`StackSize`, invariant 2) less 1 KiB: more than MIN_STACK_SIZE. By invariant 3 it
-// is this value's alone. Slots begin on a page and the stagger is a multiple of 64, so both ends are
-// aligned.
+// is this value's alone. Slots begin on a page and the stagger is a multiple of 64, so both ends
+// are aligned.
 unsafe impl corosensei::stack::Stack for Stack {
     #[inline]
     fn base(&self) -> StackPointer {

@@ -162,8 +162,8 @@ pub(super) unsafe fn lock_on_fault(start: usize, bytes: usize) -> io::Result<()>
     check(unsafe { libc::syscall(libc::SYS_mlock2, start, bytes, MLOCK_ONFAULT) } as c_int)
 }
 
-/// Gives the range's pages back: they read as zeros afterwards. Guards inside stay guards, of either
-/// kind.
+/// Gives the range's pages back: they read as zeros afterwards. Guards inside stay guards, of
+/// either kind.
 ///
 /// # Safety
 ///

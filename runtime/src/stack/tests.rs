@@ -1,5 +1,5 @@
-//! Tests of the stores together, against the kernel. Those that count run in a process of their own,
-//! since pools are the process's.
+//! Tests of the stores together, against the kernel. Those that count run in a process of their
+//! own, since pools are the process's.
 #![expect(unsafe_code, reason = "touches stack memory, and sets limits")]
 #![expect(clippy::print_stdout, reason = "how a child process answers")]
 #![expect(clippy::disallowed_methods, reason = "a plain thread sleeps between two visits")]

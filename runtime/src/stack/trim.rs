@@ -1,9 +1,9 @@
 //! Gives idle memory back to the kernel.
 //!
 //! Of slots that have been free in their pool for about a second, three things, the most thorough
-//! first. An arena that is wholly idle is unmapped. A long idle run in another loses pages, guards and
-//! page tables, and is carved again when it is wanted. Of what idles elsewhere, the pages are dropped.
-//! When much went, the C library is asked for the heap pages of all those tasks, too.
+//! first. An arena that is wholly idle is unmapped. A long idle run in another loses pages, guards
+//! and page tables, and is carved again when it is wanted. Of what idles elsewhere, the pages are
+//! dropped. When much went, the C library is asked for the heap pages of all those tasks, too.
 //!
 //! "About a second" is two visits: each visit gives back what was marked on the one before and has
 //! not been taken since, and then marks what is free now. Visits that come sooner (several runtimes
@@ -12,8 +12,8 @@
 //! # Work for each call
 //!
 //! Dropping a million tasks' pages takes the kernel about half a second, so a visit may end early
-//! and be continued by the next call. The pool's lock is held only to pick up to [`RUN_SLOTS`] slots,
-//! which are out of the pool while the kernel works on them.
+//! and be continued by the next call. The pool's lock is held only to pick up to [`RUN_SLOTS`]
+//! slots, which are out of the pool while the kernel works on them.
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;

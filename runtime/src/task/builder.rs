@@ -206,8 +206,8 @@ impl Builder {
             Some(shared) => self.admit(worker, shared),
             None => self.admit(None, runtime::default()?),
         })?;
-        // SAFETY: `'static` and `Send`; the caller is in the runtime, or it is the default one, which
-        // never ends.
+        // SAFETY: `'static` and `Send`; the caller is in the runtime, or it is the default one,
+        // which never ends.
         Ok(unsafe { admitted.spawn(f) })
     }
 

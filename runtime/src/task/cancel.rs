@@ -22,7 +22,8 @@ use super::{Suspend, TaskRef};
 /// catches the payload with [`catch_unwind`](std::panic::catch_unwind) it is told again by the next
 /// call that may wait.
 ///
-/// Under `panic = "abort"` nothing can unwind: tasks are abandoned as they are, without destructors.
+/// Under `panic = "abort"` nothing can unwind: tasks are abandoned as they are, without
+/// destructors.
 ///
 /// # Examples
 ///

@@ -288,8 +288,8 @@ impl TaskRef {
     /// The joiner, if it was parked, is the caller's to schedule.
     pub(crate) fn finish(self) -> Option<crate::wait::Wakeup> {
         let wakeup = if self.state.load().has_join_waiter() {
-            // SAFETY: the bit is set, and after `FINISHING` nobody clears it: the slot is ours until
-            // `FINISHED` is seen, and the waiter's task does not leave before.
+            // SAFETY: the bit is set, and after `FINISHING` nobody clears it: the slot is ours
+            // until `FINISHED` is seen, and the waiter's task does not leave before.
             let waiter = unsafe { (*self.join_waiter.get()).take() };
             waiter.and_then(Waiter::claim)
         } else {
@@ -386,8 +386,8 @@ fn prefetch_lines<const LINES: usize>(address: *const u8) {
 /// As [`TaskRef::run`]; `F` and `T` are the types that the task was made with.
 unsafe fn run<F: FnOnce() -> T, T>(header: NonNull<Header>) {
     let cell: NonNull<TaskCell<F, T>> = header.cast();
-    // SAFETY: the task runs, so it is not finished (invariant 1); `header` came from `create`, whose
-    // pointer covers the whole cell.
+    // SAFETY: the task runs, so it is not finished (invariant 1); `header` came from `create`,
+    // whose pointer covers the whole cell.
     let (header, stage) = unsafe { (header.as_ref(), &(*cell.as_ptr()).stage) };
     // SAFETY: the stage is still the closure (invariant 2), and the body takes it once.
     let f = unsafe { ManuallyDrop::take(&mut (*stage.get()).closure) };
@@ -396,8 +396,8 @@ unsafe fn run<F: FnOnce() -> T, T>(header: NonNull<Header>) {
         std::mem::forget(f);
         Err(Box::new(Cancelled(())) as Box<dyn std::any::Any + Send>)
     } else if header.is_cancelled() {
-        // Cancelled before it began: the closure is dropped here, where its destructors may park, and
-        // by an unwind, as a started task's frames are: no wait throws in it.
+        // Cancelled before it began: the closure is dropped here, where its destructors may park,
+        // and by an unwind, as a started task's frames are: no wait throws in it.
         catch_unwind(AssertUnwindSafe(|| {
             let _dropped = f;
             resume_unwind(Box::new(Cancelled(())))

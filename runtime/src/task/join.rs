@@ -84,8 +84,8 @@ impl<T> JoinHandle<T> {
         wait::checkpoint();
         self.wait();
         let handle = ManuallyDrop::new(self);
-        // SAFETY: `FINISHED` was seen while the handle existed, so the result is the handle's; it is
-        // taken once, as the handle is gone.
+        // SAFETY: `FINISHED` was seen while the handle existed, so the result is the handle's; it
+        // is taken once, as the handle is gone.
         let result = unsafe { handle.task.take_result() };
         // The result is out, so nobody is asked to drop it: only the reference goes.
         // SAFETY: the handle's own reference, given up here.
@@ -161,8 +161,8 @@ impl<T> Drop for JoinHandle<T> {
         // SAFETY: the handle's own reference, given up at the end of this function.
         let _counted = unsafe { Counted::from_counted(self.task) };
         if self.task.state.drop_joinable().is_finishing() {
-            // SAFETY: `FINISHING` was seen with the handle there, so the result is the handle's, and
-            // `T` is its type.
+            // SAFETY: `FINISHING` was seen with the handle there, so the result is the handle's,
+            // and `T` is its type.
             header::discard(unsafe { self.task.take_result::<T>() });
         }
     }

@@ -1,8 +1,9 @@
 //! How anything waits: a task parks, a thread blocks, a future returns `Pending`.
 //!
-//! Everything in Sedge that can wait (sources, joins, timers, the blocking pool, and later locks and
-//! channels) waits through this module, so that each of the three kinds of waiter works everywhere.
-//! [`WaitQueue`] is the tool: its user states a condition, and who makes the condition true wakes.
+//! Everything in Sedge that can wait (sources, joins, timers, the blocking pool, and later locks
+//! and channels) waits through this module, so that each of the three kinds of waiter works
+//! everywhere. [`WaitQueue`] is the tool: its user states a condition, and who makes the condition
+//! true wakes.
 //!
 //! # Waking in two steps
 //!
@@ -20,8 +21,8 @@
 //!
 //! # Cancellation
 //!
-//! [`checkpoint`] raises at the entry of every call that may wait, and [`park`] raises when the wake
-//! was a cancellation. A queue that a waiter leaves that way takes it out in a destructor.
+//! [`checkpoint`] raises at the entry of every call that may wait, and [`park`] raises when the
+//! wake was a cancellation. A queue that a waiter leaves that way takes it out in a destructor.
 
 mod queue;
 mod thread;

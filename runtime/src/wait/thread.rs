@@ -1,7 +1,7 @@
 //! The parker of a plain thread: what blocks a thread where a task would park.
 //!
-//! One parker a thread, made at its first wait. Its token is apart from `std::thread::park`'s, which
-//! belongs to the user.
+//! One parker a thread, made at its first wait. Its token is apart from `std::thread::park`'s,
+//! which belongs to the user.
 
 use std::sync::Arc;
 use std::task::{Wake, Waker};

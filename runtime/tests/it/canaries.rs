@@ -73,7 +73,8 @@ fn a_home_task_is_only_ever_seen_on_one_thread() {
 }
 
 /// For a migrating task, in one function into which all accessors may be inlined: what the runtime
-/// says before a wait and after it is true of the thread that asks. Meant for `opt-level = 3` and LTO.
+/// says before a wait and after it is true of the thread that asks. Meant for `opt-level = 3` and
+/// LTO.
 #[test]
 fn accessors_are_right_after_a_migration() {
     fn wander(moves: &AtomicUsize) {
@@ -130,8 +131,8 @@ impl OwnStack {
     }
 }
 
-// SAFETY: the memory is this value's, and stays where it is; both ends are aligned to 16 bytes. There
-// is no guard: what runs on it here takes a small part of its 128 KiB.
+// SAFETY: the memory is this value's, and stays where it is; both ends are aligned to 16 bytes.
+// There is no guard: what runs on it here takes a small part of its 128 KiB.
 unsafe impl corosensei::stack::Stack for OwnStack {
     fn base(&self) -> corosensei::stack::StackPointer {
         std::num::NonZeroUsize::new(self.0.as_ptr_range().end.addr()).unwrap()
@@ -142,7 +143,8 @@ unsafe impl corosensei::stack::Stack for OwnStack {
     }
 }
 
-/// A task that parks on a stack of its own making is resumed there, and its own stack is left alone.
+/// A task that parks on a stack of its own making is resumed there, and its own stack is left
+/// alone.
 #[test]
 fn a_task_parks_on_a_nested_stack() {
     use corosensei::{Coroutine, CoroutineResult};

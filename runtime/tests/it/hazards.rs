@@ -1,8 +1,8 @@
 //! What the home rule does not make safe, each shown as it happens and then cured by `no_park`.
 //!
-//! These tests document hazards of other code, std's `thread_local!` and crates that nest strictly in
-//! a thread-local. Should one fail because the hazard has gone, the documentation is what is wrong.
-//! Nothing here reads what has been freed: every value lives long enough to be found alive.
+//! These tests document hazards of other code, std's `thread_local!` and crates that nest strictly
+//! in a thread-local. Should one fail because the hazard has gone, the documentation is what is
+//! wrong. Nothing here reads what has been freed: every value lives long enough to be found alive.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -107,9 +107,9 @@ fn with_thread_local() -> (Runtime, &'static Told) {
     (runtime, told)
 }
 
-/// Hazard: a task parks in the initialiser of a `thread_local!`; a queue-mate finds it uninitialised,
-/// initialises it and borrows it. When the first goes on, std puts its value in the same place and
-/// drops the one that is borrowed.
+/// Hazard: a task parks in the initialiser of a `thread_local!`; a queue-mate finds it
+/// uninitialised, initialises it and borrows it. When the first goes on, std puts its value in the
+/// same place and drops the one that is borrowed.
 #[test]
 fn hazard_parking_in_an_initialiser_drops_a_borrowed_thread_local() {
     bounded(|| {
@@ -173,9 +173,9 @@ fn scoped() -> Option<u32> {
     SCOPED.is_set().then(|| SCOPED.with(|value| *value))
 }
 
-/// Hazard: `scoped-tls` keeps the value that was set before in the frame of `set`, so the frames of a
-/// thread must end in the reverse order. Two tasks that park inside end in any order: each sees the
-/// other's value or none, and what stays set at last is a pointer into a frame that has gone.
+/// Hazard: `scoped-tls` keeps the value that was set before in the frame of `set`, so the frames of
+/// a thread must end in the reverse order. Two tasks that park inside end in any order: each sees
+/// the other's value or none, and what stays set at last is a pointer into a frame that has gone.
 #[test]
 fn hazard_parking_inside_set_breaks_the_nesting_of_scoped_tls() {
     bounded(|| {

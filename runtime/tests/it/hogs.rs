@@ -104,8 +104,8 @@ fn nothing_is_handed_to_a_worker_that_has_left() {
     });
 }
 
-/// Returns whether it came about: one worker, between two fresh tasks that it starts, ran a task until
-/// the extra worker had gone.
+/// Returns whether it came about: one worker, between two fresh tasks that it starts, ran a task
+/// until the extra worker had gone.
 fn hands_over_across_a_retirement() -> bool {
     let runtime = sedge::runtime::Builder::new().workers(2).thread_name("left").build().unwrap();
     let runtime = Arc::new(runtime);
@@ -143,8 +143,8 @@ fn hands_over_across_a_retirement() -> bool {
             started.add();
             hog_until("an extra worker runs the fresh tasks", || extra_ran.get() == 4);
             let here = thread_id();
-            // The first is handed over. The second migrates, so it is not, and keeps this worker; what
-            // comes behind it is placed by what the worker saw at the first.
+            // The first is handed over. The second migrates, so it is not, and keeps this worker;
+            // what comes behind it is placed by what the worker saw at the first.
             let first = sedge::spawn(|| ());
             // SAFETY: the task does not wait.
             let keeper = unsafe { task::Builder::new().migrating(true) };
@@ -243,7 +243,8 @@ fn a_stuck_worker_holds_up_no_foreign_waiter() {
             })
         };
         let stuck_thread = reader.join().unwrap();
-        // One hog and one writer, on different workers: whoever comes to the registering worker hogs.
+        // One hog and one writer, on different workers: whoever comes to the registering worker
+        // hogs.
         let far = Arc::new(far);
         let writer_waits = Count::new();
         let role = |near: Arc<Source<UnixStream>>,
@@ -310,7 +311,8 @@ fn a_stuck_worker_holds_up_no_migrating_timer() {
     });
 }
 
-/// A std `Mutex` held over a wait and wanted by a queue-mate: the message says who keeps the worker.
+/// A std `Mutex` held over a wait and wanted by a queue-mate: the message says who keeps the
+/// worker.
 #[test]
 fn a_hog_is_named() {
     const NAME: &str = "hogs::a_hog_is_named";

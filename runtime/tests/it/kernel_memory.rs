@@ -1,6 +1,7 @@
 //! Stacks where the kernel would make more of each page: huge pages, and locked memory.
 //!
-//! What is counted are the mappings that hold the stacks of parked tasks, as the kernel tells of them.
+//! What is counted are the mappings that hold the stacks of parked tasks, as the kernel tells of
+//! them.
 
 use std::fs;
 use std::sync::{Arc, Mutex};
@@ -128,8 +129,8 @@ fn started_runtime(stack_bytes: usize) -> sedge::runtime::Runtime {
     runtime
 }
 
-/// A process that locks its memory, with the right to lock any amount: tasks take the pages that they
-/// touch, or are refused with a message. They do not take their stacks whole.
+/// A process that locks its memory, with the right to lock any amount: tasks take the pages that
+/// they touch, or are refused with a message. They do not take their stacks whole.
 #[test]
 fn tasks_in_locked_memory_stay_small() {
     const NAME: &str = "kernel_memory::tasks_in_locked_memory_stay_small";
@@ -188,8 +189,8 @@ fn is_refused(runtime: &sedge::runtime::Runtime) -> bool {
     })
 }
 
-/// At the limit on locked memory, which binds an ordinary user, spawning fails and says so, and what was
-/// accepted runs.
+/// At the limit on locked memory, which binds an ordinary user, spawning fails and says so, and
+/// what was accepted runs.
 #[test]
 fn the_limit_on_locked_memory_is_an_error() {
     const NAME: &str = "kernel_memory::the_limit_on_locked_memory_is_an_error";
@@ -202,8 +203,9 @@ fn the_limit_on_locked_memory_is_an_error() {
         lower_locked_limit(8 << 20);
         let runtime = started_runtime(1 << 20);
         runtime.spawn(|| sedge::blocking(|| ())).join().unwrap();
-        // Root locks more than the limit, and is then held to it: whatever is mapped later is refused.
-        // An ordinary user cannot lock what the process has already, and has the limit left.
+        // Root locks more than the limit, and is then held to it: whatever is mapped later is
+        // refused. An ordinary user cannot lock what the process has already, and has the limit
+        // left.
         if lock(libc::MCL_CURRENT | libc::MCL_FUTURE) {
             become_ordinary_user();
         } else if !lock(libc::MCL_FUTURE) {

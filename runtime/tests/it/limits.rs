@@ -12,8 +12,8 @@ use crate::support::{
     succeed_in_child, thread_id, thread_names,
 };
 
-/// Beyond the limit on live tasks, spawning fails and says which limit it was; as tasks end, it works
-/// again.
+/// Beyond the limit on live tasks, spawning fails and says which limit it was; as tasks end, it
+/// works again.
 #[test]
 fn spawning_fails_at_the_limit_on_live_tasks() {
     const MAX: usize = 2_000;
@@ -43,7 +43,8 @@ fn spawning_fails_at_the_limit_on_live_tasks() {
     });
 }
 
-/// Even the smallest limits are limits, not traps: what has ended makes room again, wherever it ran.
+/// Even the smallest limits are limits, not traps: what has ended makes room again, wherever it
+/// ran.
 #[test]
 fn a_small_limit_on_live_tasks_makes_room_again() {
     bounded(|| {
@@ -357,7 +358,8 @@ fn no_thread_for_an_extra_worker() {
                     runtime.spawn(move || {
                         started.add();
                         while Instant::now() < until {}
-                        // Spawned while the extra worker that could not be had would be the least loaded.
+                        // Spawned while the extra worker that could not be had would be the least
+                        // loaded.
                         (0..10).map(|n| sedge::spawn(move || n)).collect::<Vec<_>>()
                     })
                 })
@@ -377,8 +379,8 @@ fn no_thread_for_an_extra_worker() {
     succeed_in_child(NAME, |_| {});
 }
 
-/// An ordinary user who may have no more threads gets an error that names the limit, again and again,
-/// and a runtime once there may be more.
+/// An ordinary user who may have no more threads gets an error that names the limit, again and
+/// again, and a runtime once there may be more.
 #[test]
 fn a_runtime_without_threads_is_an_error() {
     const NAME: &str = "limits::a_runtime_without_threads_is_an_error";

@@ -1,8 +1,9 @@
 //! The runtime as its users see it: one binary, one module for each part.
 //!
 //! Tests count what happens and assert the counts; where they have to wait, they wait for a
-//! condition, and [`support::HUNG`] only says when to give up. What measures or ends a whole process
-//! does so in a child: this binary again, told by an environment variable which body to run.
+//! condition, and [`support::HUNG`] only says when to give up. What measures or ends a whole
+//! process does so in a child: this binary again, told by an environment variable which body to
+//! run.
 //!
 //! `SEDGE_WORKERS` decides where a test does not: the suite is run with 1, 2 and 8.
 #![expect(clippy::print_stdout, reason = "children tell their parents what they saw")]

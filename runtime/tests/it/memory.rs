@@ -93,8 +93,8 @@ fn memory_is_given_back_when_idle() {
     succeed_in_child(NAME, |_| {});
 }
 
-/// Stacks taken on one worker and released on another go round: neither memory nor mappings grow. Ten
-/// million in all where very many are asked for.
+/// Stacks taken on one worker and released on another go round: neither memory nor mappings grow.
+/// Ten million in all where very many are asked for.
 #[test]
 fn stacks_that_change_workers_do_not_pile_up() {
     const NAME: &str = "memory::stacks_that_change_workers_do_not_pile_up";
@@ -114,8 +114,8 @@ fn stacks_that_change_workers_do_not_pile_up() {
         let (rss, maps) = (status_kib("VmRSS"), mappings());
         let mut moved = pass(tasks / 4 * 3);
         assert!(status_kib("VmRSS") < rss + 4_096, "{rss} KiB and more");
-        // Guards made the old way take two mappings for each stack, and the workers' caches may still
-        // be filling up. A leak would show in tens of thousands.
+        // Guards made the old way take two mappings for each stack, and the workers' caches may
+        // still be filling up. A leak would show in tens of thousands.
         let slack = if cfg!(sedge_test_mprotect) { 1_000 } else { 50 };
         assert!(mappings() < maps + slack);
         eventually("enough of them changed workers", || {

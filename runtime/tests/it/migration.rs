@@ -42,8 +42,8 @@ fn a_migrating_task_leaves_a_hog_behind() {
                 })
             });
             let migrant = migrant.join().unwrap();
-            // Whatever worker the migrant is on is stuck in the end, and the other one, too. On a busy
-            // machine an extra worker may have come and taken a hog: then there is one more.
+            // Whatever worker the migrant is on is stuck in the end, and the other one, too. On a
+            // busy machine an extra worker may have come and taken a hog: then there is one more.
             let (started, mut hogs) = (Count::new(), Vec::new());
             eventually("the migrant has moved", || {
                 if started.get() == hogs.len() {

@@ -1,5 +1,5 @@
-//! No task starves another: while some keep a worker busy without ever letting it run dry, everything
-//! else still gets its turn.
+//! No task starves another: while some keep a worker busy without ever letting it run dry,
+//! everything else still gets its turn.
 
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
@@ -249,8 +249,8 @@ fn no_starvation_of_tasks_that_were_handed_over() {
     });
 }
 
-/// Workers that never run dry start fresh tasks once a turn, of several kinds: one that hogs must not
-/// have others behind it where nobody can take them.
+/// Workers that never run dry start fresh tasks once a turn, of several kinds: one that hogs must
+/// not have others behind it where nobody can take them.
 #[test]
 fn no_fresh_task_is_caught_behind_another() {
     const LIGHT: usize = 100;
@@ -364,8 +364,8 @@ fn an_idle_worker_takes_over_at_once() {
     });
 }
 
-/// A worker that is woken to look for fresh work, and finds mail, runs the mail: the fresh work must
-/// not wait for it.
+/// A worker that is woken to look for fresh work, and finds mail, runs the mail: the fresh work
+/// must not wait for it.
 #[test]
 fn a_woken_worker_with_mail_has_another_search() {
     bounded(|| {
@@ -423,8 +423,8 @@ fn a_lone_yielding_task_wakes_no_other_worker() {
     });
 }
 
-/// While the only work there is waits for a worker that is busy for a moment, an idle worker that may
-/// not take it sleeps: it does not look again and again.
+/// While the only work there is waits for a worker that is busy for a moment, an idle worker that
+/// may not take it sleeps: it does not look again and again.
 #[test]
 fn an_idle_worker_does_not_spin_on_work_that_it_may_not_take() {
     bounded(|| {

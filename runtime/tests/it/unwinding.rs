@@ -23,8 +23,8 @@ fn was_cancelled<T>(handle: JoinHandle<T>) -> bool {
     handle.join().is_err_and(|payload| payload.is::<Cancelled>())
 }
 
-/// A destructor that waits while its task unwinds, beside an innocent task, a guilty one, and one that
-/// catches a panic of its own, all on one worker.
+/// A destructor that waits while its task unwinds, beside an innocent task, a guilty one, and one
+/// that catches a panic of its own, all on one worker.
 #[test]
 fn a_wait_in_mid_unwind_concerns_no_queue_mate() {
     bounded(|| {
@@ -414,8 +414,8 @@ fn shutdown_of_tasks_that_wait_for_tasks() {
     });
 }
 
-/// A million parked tasks end, each destructor once, in bounded time. The bound is for a debug build
-/// on a shared machine with a fortieth of that.
+/// A million parked tasks end, each destructor once, in bounded time. The bound is for a debug
+/// build on a shared machine with a fortieth of that.
 #[test]
 fn shutting_down_with_very_many_parked_tasks() {
     let tasks = crate::memory::very_many();

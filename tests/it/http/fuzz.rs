@@ -1,5 +1,5 @@
-//! Requests from pieces that make sense and pieces that do not: whatever is sent, what comes back is
-//! a row of whole responses and then the end of the stream.
+//! Requests from pieces that make sense and pieces that do not: whatever is sent, what comes back
+//! is a row of whole responses and then the end of the stream.
 
 use proptest::collection::vec;
 use proptest::prelude::*;

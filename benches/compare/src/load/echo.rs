@@ -53,8 +53,8 @@ pub(crate) struct Sample {
 }
 
 impl Echo {
-    /// Opens the connections one after another, each with one exchange: the server has then accepted
-    /// it, and no listener's backlog is ever asked for more than one.
+    /// Opens the connections one after another, each with one exchange: the server has then
+    /// accepted it, and no listener's backlog is ever asked for more than one.
     pub(crate) fn connect(address: SocketAddr, count: usize) -> Result<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         let mut connections = Vec::with_capacity(count);
@@ -73,8 +73,8 @@ impl Echo {
         self.spins = spins;
     }
 
-    /// Keeps one request outstanding on every connection until told to stop, then waits for the last
-    /// answers: every request counted was answered within this call, and no other was.
+    /// Keeps one request outstanding on every connection until told to stop, then waits for the
+    /// last answers: every request counted was answered within this call, and no other was.
     pub(crate) fn run(&mut self, until: Until) -> Result<Sample> {
         // 3 significant digits, up to a minute; what is above is counted as a minute.
         let mut latency_ns = Histogram::new_with_max(60_000_000_000, 3)?;

@@ -1,5 +1,5 @@
-//! The 64 bytes that are sent: different for every connection and request, so that an answer that is
-//! late, lost, doubled or somebody else's is seen.
+//! The 64 bytes that are sent: different for every connection and request, so that an answer that
+//! is late, lost, doubled or somebody else's is seen.
 
 use anyhow::{Result, ensure};
 

@@ -22,7 +22,8 @@ use super::{
 /// Who is left with what after a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Closing {
-    /// The client resets (SO_LINGER 0): no port is held and nothing is left to disturb the next round
+    /// The client resets (SO_LINGER 0): no port is held and nothing is left to disturb the next
+    /// round
     Reset,
     /// The client sends FIN and holds the port in TIME_WAIT; its address goes round 127.0.0.0/8
     Fin,

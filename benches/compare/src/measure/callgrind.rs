@@ -1,5 +1,5 @@
-//! User-space instructions a request, counted by valgrind's callgrind. The server runs twice, with so
-//! many requests and with twice as many: the difference has no start and no end in it.
+//! User-space instructions a request, counted by valgrind's callgrind. The server runs twice, with
+//! so many requests and with twice as many: the difference has no start and no end in it.
 
 use std::{fs, process::Stdio, time::Duration};
 

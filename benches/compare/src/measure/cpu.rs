@@ -1,6 +1,6 @@
 //! CPU time from the kernel's accounting: user and system time of all threads, also of those that
-//! have ended, in nanoseconds. It does not count what the kernel does elsewhere on a process's behalf;
-//! on the loopback interface the sender's own CPU delivers, so that little is elsewhere.
+//! have ended, in nanoseconds. It does not count what the kernel does elsewhere on a process's
+//! behalf; on the loopback interface the sender's own CPU delivers, so that little is elsewhere.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Memory that a process holds: resident pages and page tables. What the kernel holds for its sockets
-//! is not here, and is the same for every server.
+//! Memory that a process holds: resident pages and page tables. What the kernel holds for its
+//! sockets is not here, and is the same for every server.
 
 use std::fs;
 

@@ -1,6 +1,6 @@
-//! The floor: an edge-triggered epoll loop with nothing between it and the kernel, as one would write
-//! it in C. A read is repeated only if it filled the buffer, so that a request costs one read, one
-//! write, and its part of an `epoll_wait`.
+//! The floor: an edge-triggered epoll loop with nothing between it and the kernel, as one would
+//! write it in C. A read is repeated only if it filled the buffer, so that a request costs one
+//! read, one write, and its part of an `epoll_wait`.
 //!
 //! With several workers the first accepts for all and deals the connections out in turn.
 

@@ -44,7 +44,8 @@ fn build() -> Result<()> {
         .args(["build", "-p", "1", "-o"])
         .arg(binary()?)
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("go"))
-        // Nothing is downloaded: the program has no dependencies, and this go is the one to measure.
+        // Nothing is downloaded: the program has no dependencies, and this go is the one to
+        // measure.
         .envs([("GOTOOLCHAIN", "local"), ("GOPROXY", "off"), ("CGO_ENABLED", "0")])
         .output()
         .context("starting go")?;

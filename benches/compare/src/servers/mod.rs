@@ -1,5 +1,5 @@
-//! The servers that are compared, and the registry of them. A server is one file here and one line in
-//! `ALL`. Every one answers a connection's bytes with the same bytes, holds a buffer of
+//! The servers that are compared, and the registry of them. A server is one file here and one line
+//! in `ALL`. Every one answers a connection's bytes with the same bytes, holds a buffer of
 //! `BUFFER_BYTES` for each connection, and sets TCP_NODELAY.
 
 mod epoll;

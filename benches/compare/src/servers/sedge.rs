@@ -1,4 +1,5 @@
-//! Sedge: what std's blocking code looks like here. One worker for each CPU that the process may use.
+//! Sedge: what std's blocking code looks like here. One worker for each CPU that the process may
+//! use.
 
 use std::io::{Read as _, Write as _};
 

@@ -1,4 +1,5 @@
-//! The batches in Go: `go/tasks.go`. A parked goroutine receives from a channel that nobody sends to.
+//! The batches in Go: `go/tasks.go`. A parked goroutine receives from a channel that nobody sends
+//! to.
 
 use std::os::unix::process::CommandExt as _;
 

@@ -20,8 +20,9 @@ pub(super) const RUNTIME: Runtime = Runtime { name: "may", run };
 fn run(batch: Batch, workers: usize) -> Result<()> {
     may::config().set_workers(workers);
     // may takes a stack at spawn. A coroutine that spawns a million holds its worker until all have
-    // one, which fails; a thread beside the workers lets the first end before the last begins. Joining
-    // and yielding are cheapest among coroutines. So each job has the root that suits may best.
+    // one, which fails; a thread beside the workers lets the first end before the last begins.
+    // Joining and yielding are cheapest among coroutines. So each job has the root that suits may
+    // best.
     if matches!(batch.job, Job::SpawnFinish | Job::SpawnYield) {
         return stackful::run::<May>(batch);
     }

@@ -1,5 +1,5 @@
-//! What is compared without a socket: batches of tasks, each in a process of its own, which measures
-//! itself and prints one line of JSON. A runtime is one file here and one line in `ALL`.
+//! What is compared without a socket: batches of tasks, each in a process of its own, which
+//! measures itself and prints one line of JSON. A runtime is one file here and one line in `ALL`.
 
 mod go;
 mod may;

@@ -1,4 +1,5 @@
-//! Connections that have exchanged one message and now wait: what each costs, and what waiting costs.
+//! Connections that have exchanged one message and now wait: what each costs, and what waiting
+//! costs.
 
 use std::time::Duration;
 

@@ -26,7 +26,12 @@ pub(crate) struct Options {
     #[command(flatten)]
     common: Common,
     /// Only these jobs
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Job::value_variants().to_vec())]
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_values_t = Job::value_variants().to_vec(),
+    )]
     jobs: Vec<Job>,
     /// How many tasks a batch spawns, and how many yields there are
     #[arg(long, default_value_t = 1_000_000)]

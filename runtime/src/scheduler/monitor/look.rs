@@ -79,8 +79,8 @@ impl Lookout {
 }
 
 impl Seen {
-    /// Compares with the last look, and names a task that has had the worker for long. Returns whether
-    /// any task ran since, and whether one has had the worker all the time.
+    /// Compares with the last look, and names a task that has had the worker for long. Returns
+    /// whether any task ran since, and whether one has had the worker all the time.
     fn update(&mut self, shared: &Shared, remote: &Remote, now: Instant) -> (bool, bool) {
         let progress = remote.progress.sample();
         let is_running = progress.running != 0;

@@ -1,21 +1,24 @@
 //! The monitor: one thread a runtime that looks at the workers every 10 ms while there is work.
 //!
 //! A worker whose task has kept it since the last look is *stuck*. Its tasks cannot be taken away
-//! (they are at home there), but what others wait for can: the monitor asks its netpoller, fires its
-//! timers, lets thieves take the fresh tasks in its inbox, and where all workers are stuck while
-//! fresh tasks wait it adds an extra worker. A task that keeps its worker for a second is named.
+//! (they are at home there), but what others wait for can: the monitor asks its netpoller, fires
+//! its timers, lets thieves take the fresh tasks in its inbox, and where all workers are stuck
+//! while fresh tasks wait it adds an extra worker. A task that keeps its worker for a second is
+//! named.
 //!
-//! Between looks the monitor also gives idle stacks back, tries again for tasks that found none, and
-//! makes and unmakes the unwind tokens of [`Minter`], which takes another thread than a worker's.
+//! Between looks the monitor also gives idle stacks back, tries again for tasks that found none,
+//! and makes and unmakes the unwind tokens of [`Minter`], which takes another thread than a
+//! worker's.
 //!
 //! `look` is what it does at each tick; here is when.
 //!
 //! # Sleep and memory ordering
 //!
-//! After a second in which no task ran it sleeps until a worker wakes up, or once or twice until idle
-//! memory is due: an idle process makes no wake-ups at all. It sets `asleep`, fences, and looks whether every worker sleeps; a worker leaves
-//! its sleep (the mark in its mailbox is cleared, by itself or by its waker), fences, and looks at
-//! `asleep`. Both fences are `SeqCst`: one of the two sees the other.
+//! After a second in which no task ran it sleeps until a worker wakes up, or once or twice until
+//! idle memory is due: an idle process makes no wake-ups at all. It sets `asleep`, fences, and
+//! looks whether every worker sleeps; a worker leaves its sleep (the mark in its mailbox is
+//! cleared, by itself or by its waker), fences, and looks at `asleep`. Both fences are `SeqCst`:
+//! one of the two sees the other.
 //!
 //! `hogs` is a figure: Relaxed.
 
@@ -99,8 +102,8 @@ impl Monitor {
         self.condvar.notify_one();
     }
 
-    /// Waits until `until`, or with `may_wake` until woken, and sees to the unwind tokens meanwhile.
-    /// False once it is to stop.
+    /// Waits until `until`, or with `may_wake` until woken, and sees to the unwind tokens
+    /// meanwhile. False once it is to stop.
     fn wait(&self, until: Option<Instant>, may_wake: bool, minter: &mut Minter) -> bool {
         let mut wish = self.state.lock();
         let mut in_time = true;
