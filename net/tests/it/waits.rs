@@ -195,6 +195,62 @@ fn a_timeout_takes_no_wake_with_it() {
     });
 }
 
+/// The limit is another task's to set, change and clear at any moment, also between the reader's look
+/// and its park: no byte is lost, no read ends otherwise than by a byte or by its limit, and the timer
+/// of one read ends no later one.
+#[test]
+fn a_time_limit_is_changed_by_another() {
+    const BYTES: usize = 2_000;
+    everywhere(|on| {
+        let (here, mut there) = pair();
+        let here = Arc::new(here);
+        let done = Arc::new(AtomicUsize::new(0));
+        let changer = on.spawn({
+            let (here, done) = (here.clone(), done.clone());
+            move || {
+                let limits = [None, Some(20), Some(1), Some(200), Some(3_600_000_000)];
+                for limit in limits.iter().cycle() {
+                    here.set_read_timeout(limit.map(Duration::from_micros)).unwrap();
+                    if done.load(Ordering::SeqCst) == BYTES {
+                        break;
+                    }
+                    sedge_runtime::task::yield_now();
+                }
+                here.set_read_timeout(None).unwrap();
+            }
+        });
+        let reader = on.spawn({
+            let (here, done) = (here.clone(), done.clone());
+            move || {
+                let mut read = Vec::new();
+                while read.len() < BYTES {
+                    let mut byte = [0];
+                    match (&*here).read(&mut byte) {
+                        Ok(count) => read.extend_from_slice(&byte[..count]),
+                        Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+                    }
+                    done.store(read.len(), Ordering::SeqCst);
+                }
+                read
+            }
+        });
+        let sent: Vec<u8> = (0..BYTES).map(|n| n as u8).collect();
+        for byte in &sent {
+            there.write_all(&[*byte]).unwrap();
+            if byte % 7 == 0 {
+                sedge_runtime::time::sleep(Duration::from_micros(30));
+            }
+        }
+        assert_eq!(reader.join(), sent);
+        changer.join();
+        // What is left of those timers does not end this one.
+        let reader = on.spawn(move || (&*here).read(&mut [0]).unwrap());
+        sedge_runtime::time::sleep(Duration::from_millis(1));
+        there.write_all(b"!").unwrap();
+        assert_eq!(reader.join(), 1);
+    });
+}
+
 #[test]
 fn a_time_limit_is_exact() {
     everywhere(|_| {
