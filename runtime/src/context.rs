@@ -115,13 +115,13 @@ pub(crate) fn with_runtime<R>(f: impl FnOnce(Option<&Worker>, Option<&Shared>) -
 
 /// Whether the caller is a task of `shared`, or runs a closure for one on a thread of the pool.
 pub(crate) fn is_inside(shared: &Shared) -> bool {
-    with_worker(|worker| match worker {
-        Some(worker) => worker.is_of(shared),
-        None => lender().is_some_and(|lender| ptr::eq(lender.home, shared)),
-    })
+    // A thread of the pool may have started a runtime of its own meanwhile.
+    lender().is_some_and(|lender| ptr::eq(lender.home, shared))
+        || with_worker(|worker| worker.is_some_and(|worker| worker.is_of(shared)))
 }
 
-/// Whose closure a thread of the pool runs. The task waits meanwhile, which keeps both runtimes.
+/// For whom a thread that is no worker works: for the task whose closure a thread of the pool runs,
+/// which waits meanwhile and so keeps both runtimes; the monitor for its own.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lender {
     home: *const Shared,
@@ -129,6 +129,11 @@ pub(crate) struct Lender {
 }
 
 impl Lender {
+    /// One of `shared`'s own threads.
+    pub(crate) fn of(shared: &Arc<Shared>) -> Self {
+        Self { home: Arc::as_ptr(shared), spawns_into: Arc::as_ptr(shared) }
+    }
+
     /// The running task.
     pub(crate) fn current() -> Option<Self> {
         with_worker(|worker| {
@@ -179,10 +184,8 @@ pub(crate) fn thread_parker() -> Option<Arc<Parker>> {
 /// call stay. The main thread is let go, as the process ends with it.
 #[inline(never)]
 pub(crate) fn keep_thread() {
-    if !is_main_thread() {
-        // A thread that is in teardown already has lost what was to be kept.
-        let _ = KEPT.try_with(|_| ());
-    }
+    // A thread that is in teardown already has lost what was to be kept.
+    let _ = KEPT.try_with(|_| ());
 }
 
 /// See [`keep_thread`].
@@ -190,7 +193,8 @@ struct Kept;
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        loop {
+        // Asked now: in a forked child this may be the main thread.
+        while !is_main_thread() {
             #[expect(clippy::disallowed_methods, reason = "this thread runs nothing any more")]
             thread::park();
         }

@@ -59,8 +59,8 @@ pub(super) fn shutdown(
     timeout: Option<Duration>,
 ) -> usize {
     shared.refuse_in_child();
-    // Nothing can be unwound, so nothing would end.
-    let timeout = if cfg!(panic = "abort") { Some(Duration::ZERO) } else { timeout };
+    // Nothing can be unwound, so only those who have nothing to do end.
+    let timeout = if cfg!(panic = "abort") { Some(GRACE) } else { timeout };
     let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     let late = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
     shared.enter_phase(Phase::Stopping);
@@ -82,11 +82,19 @@ fn end(shared: &Shared) {
     // The monitor first: it may be about to add a worker, for which it takes the lock on `threads`.
     // A worker's panic aborts, so there is none to report.
     let monitor = shared.monitor_thread.lock().take();
-    let _ = monitor.map(thread::JoinHandle::join);
+    monitor.into_iter().for_each(join);
     let threads = mem::take(&mut *shared.threads.lock());
-    threads.into_iter().for_each(|thread| drop(thread.join()));
+    threads.into_iter().for_each(join);
     shared.wait_for_visitors();
     stack::trim();
+}
+
+/// Waits for a thread to end, unless it is the calling one: the runtime may end in a destructor of one
+/// of its own threads' locals.
+fn join(handle: thread::JoinHandle<()>) {
+    if handle.thread().id() != thread::current().id() {
+        let _ = handle.join();
+    }
 }
 
 /// Leaves what has not ended for ever: tasks, and with them the runtime that they point to.
@@ -97,7 +105,10 @@ fn abandon(shared: &Arc<Shared>) -> usize {
     shared.remotes().for_each(|remote| remote.retire_poller());
     // Nobody is left whom it could help, and it would never sleep.
     shared.monitor.stop();
-    let tasks = shared.permits.missing();
+    // They end by themselves, or never.
+    shared.threads.lock().clear();
+    shared.monitor_thread.lock().take();
+    let tasks = shared.live_tasks();
     if !cfg!(panic = "abort") {
         let (tasks, they_are) = match tasks {
             1 => ("1 task".to_owned(), "it is"),

@@ -1,7 +1,8 @@
 //! The threads of a runtime, and what each is given before it runs tasks.
-#![expect(unsafe_code, reason = "sets a thread's name and timer slack")]
+#![expect(unsafe_code, reason = "sets a thread's name and timer slack, and for whom it works")]
 
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 use std::{io, mem, process, thread};
 
 use super::shutdown;
@@ -45,13 +46,22 @@ impl WorkerThread {
         let _entered = context::enter(worker);
         let abort = AbortOnUnwind;
         // `run` may be called in a destructor while this thread unwinds: its tasks do not.
-        let hidden = if thread::panicking() { task::hide_panics() } else { 0 };
+        let hidden = thread::panicking().then(hide_panics);
         let result = run();
-        if hidden > 0 {
-            task::restore_panics(hidden);
-        }
+        hidden.into_iter().for_each(task::restore_panics);
         mem::forget(abort);
         result
+    }
+}
+
+/// As [`task::hide_panics`], and waits until that can be.
+fn hide_panics() -> task::Hidden {
+    loop {
+        match task::hide_panics() {
+            Some(hidden) => return hidden,
+            #[expect(clippy::disallowed_methods, reason = "this thread runs no task yet")]
+            None => thread::sleep(Duration::from_millis(1)),
+        }
     }
 }
 
@@ -110,7 +120,12 @@ pub(super) fn start_monitor(shared: &Arc<Shared>) -> io::Result<()> {
     let thread = thread::Builder::new()
         .name(format!("{}-monitor", shared.config.thread_name))
         .stack_size(256 << 10)
-        .spawn(move || scheduler::monitor(&for_thread))
+        .spawn(move || {
+            // It wakes what waits for a stuck worker, and how a waker wakes is the user's code.
+            // SAFETY: the runtime is there until its monitor has ended.
+            let _working = unsafe { context::work_for(Some(context::Lender::of(&for_thread))) };
+            scheduler::monitor(&for_thread);
+        })
         .map_err(|error| named(error, "the monitor's thread"))?;
     *shared.monitor_thread.lock() = Some(thread);
     Ok(())

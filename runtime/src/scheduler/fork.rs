@@ -19,13 +19,18 @@ pub(super) fn watch() -> u32 {
     WATCH.call_once(|| unsafe {
         libc::pthread_atfork(None, None, Some(in_child));
     });
+    forks()
+}
+
+/// How many forks lie between the first runtime's process and this one.
+pub(crate) fn forks() -> u32 {
     FORKS.load(Ordering::Relaxed)
 }
 
 /// Ends the process if it was forked since its runtime began.
 pub(super) fn refuse_in_child(forks: u32) {
     // Relaxed: counted before the only thread of the child returns from `fork`.
-    if FORKS.load(Ordering::Relaxed) != forks {
+    if self::forks() != forks {
         eprintln!(
             "sedge: this process was forked from one that runs tasks; that runtime does not work \
              here. Call exec after fork, or start the runtime after it."

@@ -22,7 +22,7 @@ impl Worker {
 
     /// While the runtime stops no permit is kept: when the last is back, all workers go.
     pub(super) fn give_permits_back(&self) {
-        if self.permits.give_all(&self.shared.permits) {
+        if self.remote.permits.give_all(&self.shared.permits) {
             self.shared.wake_all();
         }
     }
@@ -34,7 +34,7 @@ impl Worker {
             Phase::Stopping => {
                 self.cancel_tasks();
                 // Taken by a spawn since, outside of any task (in a user's waker, say).
-                if self.permits.has_any() {
+                if self.remote.permits.count() > 0 {
                     self.give_permits_back();
                 }
                 self.shared.permits.all_back()
@@ -65,7 +65,9 @@ impl Worker {
     pub(crate) fn leave(self) {
         // The runtime may have begun to stop since this worker saw that it may go. Looked at after
         // the permits are back: who stops it looks at them after that.
-        if self.permits.give_all(&self.shared.permits) && self.shared.phase() != Phase::Running {
+        if self.remote.permits.give_all(&self.shared.permits)
+            && self.shared.phase() != Phase::Running
+        {
             self.shared.wake_all();
         }
         self.remote.vacate(self.deque);

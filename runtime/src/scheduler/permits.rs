@@ -9,8 +9,10 @@
 //! `available` is `SeqCst`. Shutdown closes the runtime and then reads it; a thread outside takes a
 //! permit and then looks whether the runtime is closed. In the single order of these, either the
 //! closer waits for that permit or the spawner is turned away.
+//!
+//! What a worker has in hand is changed by that worker alone, Relaxed: to others it is a figure, for
+//! the count of tasks that are abandoned.
 
-use std::cell::Cell;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -23,9 +25,9 @@ pub(crate) struct Permits {
     batch: usize,
 }
 
-/// A worker's permits in hand.
+/// A worker's permits in hand: the owner's to change, anybody's to count.
 #[derive(Debug, Default)]
-pub(crate) struct PermitsInHand(Cell<usize>);
+pub(crate) struct PermitsInHand(AtomicUsize);
 
 impl Permits {
     /// `holders` is how many workers may keep some in hand: together a quarter of all at most, and
@@ -79,13 +81,13 @@ impl PermitsInHand {
     #[must_use]
     #[inline]
     pub(crate) fn take(&self, permits: &Permits) -> bool {
-        if self.0.get() == 0 {
-            self.0.set(permits.take_up_to(permits.batch.max(1)));
+        if self.count() == 0 {
+            self.set(permits.take_up_to(permits.batch.max(1)));
         }
-        match self.0.get() {
+        match self.count() {
             0 => false,
             held => {
-                self.0.set(held - 1);
+                self.set(held - 1);
                 true
             }
         }
@@ -93,24 +95,34 @@ impl PermitsInHand {
 
     #[inline]
     pub(crate) fn give(&self, permits: &Permits) {
-        let held = self.0.get() + 1;
+        let held = self.count() + 1;
         if held > 2 * permits.batch {
             permits.give(held - permits.batch);
-            self.0.set(permits.batch);
+            self.set(permits.batch);
         } else {
-            self.0.set(held);
+            self.set(held);
         }
     }
 
-    pub(crate) fn has_any(&self) -> bool {
-        self.0.get() > 0
+    /// How many there are.
+    #[inline]
+    pub(crate) fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn set(&self, held: usize) {
+        self.0.store(held, Ordering::Relaxed);
     }
 
     /// Gives all in hand back. Returns true if none is missing now.
     pub(crate) fn give_all(&self, permits: &Permits) -> bool {
-        match self.0.take() {
+        match self.count() {
             0 => permits.all_back(),
-            held => permits.give(held),
+            held => {
+                self.set(0);
+                permits.give(held)
+            }
         }
     }
 }

@@ -29,6 +29,7 @@ use parking_lot::Mutex;
 
 use super::Shared;
 use super::mailbox::{Mailbox, Node};
+use super::permits::PermitsInHand;
 use super::progress::Progress;
 use super::steal::{take_one, until_decided};
 use crate::io::{Events, Poller};
@@ -53,6 +54,7 @@ pub(crate) struct Remote {
     pub(crate) timers: Timers,
     seat: AtomicU8,
     homes: AtomicUsize,
+    pub(super) permits: PermitsInHand,
     pub(crate) progress: Progress,
 }
 
@@ -105,6 +107,7 @@ impl Remote {
             timers: Timers::new(),
             seat: AtomicU8::new(Seat::Vacant as u8),
             homes: AtomicUsize::new(0),
+            permits: PermitsInHand::default(),
             progress: Progress::default(),
         }
     }
@@ -244,6 +247,12 @@ impl Remote {
 
     pub(crate) fn set_seat(&self, seat: Seat) {
         self.seat.store(seat as u8, Ordering::Relaxed);
+    }
+
+    /// Changes the seat if it is `from`: its worker may be leaving meanwhile.
+    pub(crate) fn change_seat(&self, from: Seat, to: Seat) -> bool {
+        let (from, to) = (from as u8, to as u8);
+        self.seat.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
     /// Whether fresh tasks may be handed over to it now.

@@ -220,6 +220,12 @@ impl Shared {
         Ok(NonZeroU64::new(self.reserve_ids(1)).expect("ids start at one"))
     }
 
+    /// How many tasks are alive, about: while workers go on spawning and finishing, nobody knows.
+    pub(crate) fn live_tasks(&self) -> usize {
+        let in_hand: usize = self.remotes().map(|remote| remote.permits.count()).sum();
+        self.permits.missing().saturating_sub(in_hand)
+    }
+
     /// Keeps a fresh task for which there is no stack until one is given back.
     pub(crate) fn starve(&self, task: TaskRef, reason: &io::Error) {
         let mut starved = self.starved.lock();

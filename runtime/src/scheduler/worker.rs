@@ -23,7 +23,6 @@ use std::time::{Duration, Instant};
 
 use corosensei::CoroutineResult;
 
-use super::permits::PermitsInHand;
 use super::placement::Placement;
 use super::registry::Registry;
 use super::{Phase, Remote, Seat, Shared, shared};
@@ -56,7 +55,6 @@ pub(crate) struct Worker {
     pub(super) ready: RefCell<VecDeque<TaskRef>>,
     pub(super) owned: RefCell<Registry>,
     pub(super) stacks: RefCell<StackCache>,
-    pub(super) permits: PermitsInHand,
     pub(super) placement: RefCell<Placement>,
     /// The task that has the thread.
     current: Cell<Option<TaskRef>>,
@@ -91,7 +89,6 @@ impl Worker {
             ready: RefCell::default(),
             owned: RefCell::default(),
             stacks: RefCell::new(StackCache::new()),
-            permits: PermitsInHand::default(),
             placement: RefCell::default(),
             current: Cell::new(None),
             budget: Cell::new(0),
@@ -246,8 +243,7 @@ impl Worker {
         if task.migrating {
             self.shared.migrants.lock().insert(task);
         } else {
-            self.owned.borrow_mut().insert(task);
-            self.remote.add_home();
+            self.house(task);
         }
         if self.shared.phase() != Phase::Running {
             // Nobody else holds it: it is active, so there is nothing to schedule.
@@ -269,8 +265,7 @@ impl Worker {
         if task.migrating {
             self.shared.migrants.lock().remove(task);
         } else {
-            self.owned.borrow_mut().remove(task);
-            self.remote.drop_home();
+            self.unhouse(task);
         }
         self.remote.progress.note_finishing(task);
         let is_root = self.root.get() == Some(task);
@@ -281,10 +276,33 @@ impl Worker {
             self.root_ended.set(true);
             return;
         }
-        self.permits.give(&self.shared.permits);
+        self.remote.permits.give(&self.shared.permits);
         if self.stopping.get() {
             self.give_permits_back();
         }
+    }
+
+    fn house(&self, task: TaskRef) {
+        self.owned.borrow_mut().insert(task);
+        self.remote.add_home();
+    }
+
+    fn unhouse(&self, task: TaskRef) {
+        self.owned.borrow_mut().remove(task);
+        self.remote.drop_home();
+    }
+
+    /// Makes this a migrating task's home until it is let go: the worker stays for it. It is the
+    /// running one.
+    pub(crate) fn hold_home(&self, task: TaskRef) {
+        self.shared.migrants.lock().remove(task);
+        self.house(task);
+    }
+
+    /// Lets a task go that is held.
+    pub(crate) fn let_go(&self, task: TaskRef) {
+        self.unhouse(task);
+        self.shared.migrants.lock().insert(task);
     }
 
     /// Puts an active task of this thread's at the end of its queue.
@@ -360,10 +378,6 @@ impl Worker {
         &self.remote
     }
 
-    pub(crate) fn stacks(&self) -> &RefCell<StackCache> {
-        &self.stacks
-    }
-
     pub(crate) fn poller(&self) -> &Arc<Poller> {
         &self.poller
     }
@@ -383,7 +397,7 @@ impl Worker {
 
     /// Takes a permit for a task that the running one spawns here, and gives it its id.
     pub(crate) fn admit(&self) -> io::Result<NonZeroU64> {
-        if self.permits.take(&self.shared.permits) {
+        if self.remote.permits.take(&self.shared.permits) {
             Ok(self.next_id())
         } else {
             Err(self.shared.permits.exhausted())

@@ -117,6 +117,20 @@ pub fn no_park<R>(f: impl FnOnce() -> R) -> R {
 /// });
 /// ```
 pub fn stay_home<R>(f: impl FnOnce() -> R) -> R {
+    struct Home(TaskRef);
+
+    impl Drop for Home {
+        fn drop(&mut self) {
+            context::with_worker(|worker| worker.expect("a task has one").let_go(self.0));
+        }
+    }
+
+    // The outermost of several.
+    let task = context::current_task().filter(|task| task.migrating && task.pins.get() == 0);
+    let _home = task.map(|task| {
+        context::with_worker(|worker| worker.expect("a task has one").hold_home(task));
+        Home(task)
+    });
     hold(|task| &task.pins, f)
 }
 

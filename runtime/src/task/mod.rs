@@ -52,7 +52,7 @@ pub(crate) use header::{Claimed, Coroutine, Header, Suspend, TaskRef};
 pub(crate) use hook::install as install_panic_hook;
 pub(crate) use park::{checkpoint_slow, park_until};
 pub(crate) use state::Park;
-pub(crate) use unwind::{Minter, hide_panics, restore_panics};
+pub(crate) use unwind::{Hidden, hide_panics, restore_panics};
 
 use handle::Counted;
 

@@ -4,6 +4,7 @@
 //! own; [`yield_now`] gives the worker up without waiting for anything.
 
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::cancel::raise_if_cancelled;
@@ -109,9 +110,9 @@ fn park_deadline(deadline: Option<Instant>) {
 #[expect(clippy::disallowed_methods, reason = "there is no task here")]
 fn park_thread(deadline: Option<Instant>) {
     match deadline {
-        None => std::thread::park(),
+        None => thread::park(),
         Some(deadline) => {
-            std::thread::park_timeout(deadline.saturating_duration_since(Instant::now()));
+            thread::park_timeout(deadline.saturating_duration_since(Instant::now()));
         }
     }
 }
@@ -149,7 +150,7 @@ pub fn yield_now() {
             suspend(task, Suspend::Yield);
         }
         #[expect(clippy::disallowed_methods, reason = "there is no task here")]
-        None => std::thread::yield_now(),
+        None => thread::yield_now(),
     }
 }
 
@@ -159,10 +160,22 @@ pub fn yield_now() {
 /// prediction of returns behind, so every frame that is returned from after one costs some 5 ns.
 #[inline(always)]
 pub(super) fn suspend(task: TaskRef, how: Suspend) {
-    let hidden = if std::thread::panicking() { hide_panics() } else { 0 };
+    if thread::panicking() {
+        return suspend_in_unwind(task, how);
+    }
     task.suspend(how);
-    if hidden > 0 {
-        restore_panics(hidden);
+}
+
+#[cold]
+#[inline(never)]
+fn suspend_in_unwind(task: TaskRef, how: Suspend) {
+    match hide_panics() {
+        Some(hidden) => {
+            task.suspend(how);
+            restore_panics(hidden);
+        }
+        #[expect(clippy::disallowed_methods, reason = "the worker cannot run another task now")]
+        None => thread::sleep(Duration::from_millis(1)),
     }
 }
 
@@ -218,7 +231,7 @@ pub(crate) fn checkpoint_slow(task: TaskRef) {
     raise_if_cancelled(task);
     let spent =
         context::with_worker(|worker| worker.is_some_and(|worker| worker.budget_is_spent()));
-    if spent && !std::thread::panicking() {
+    if spent && !thread::panicking() {
         suspend(task, Suspend::Yield);
     }
 }

@@ -16,11 +16,14 @@
 //!
 //! # The bank
 //!
-//! A task that parks takes a token from the bank and finishes it; when it resumes it begins one and
-//! leaves it there. So there are as many tokens as tasks were ever parked in mid-unwind at a time.
-//! The first have to be begun by another thread than a worker's, and surplus ones finished by one:
-//! the monitor of the runtime does both, in batches ([`Minter`]), as its own count is nobody's
-//! business. Where a token or a stack for one cannot be had the worker waits until it can.
+//! A task that parks takes a token from the bank and finishes it; when it resumes it begins one, on
+//! the same stack, and leaves it there. So there are as many tokens as tasks were ever parked in
+//! mid-unwind at a time. The first have to be begun by another thread than a worker's, and surplus
+//! ones finished by one: by the *minter*, a thread that runs no other code, so that its own count is
+//! nobody's business. It is started when it is first needed, and stays.
+//!
+//! Where no token can be had, for want of memory or of that thread, the task does not park: its wait
+//! returns for no reason, as waits may, and meanwhile its worker blocks.
 //!
 //! # Invariants
 //!
@@ -28,17 +31,15 @@
 //! keep no address of a thread-local across the destructor: it may be finished on any thread.
 #![expect(unsafe_code, reason = "moves a suspended stack of the runtime's own between threads")]
 
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use corosensei::{Coroutine, Yielder};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use crate::context;
-use crate::scheduler::Phase;
-use crate::stack::{STACK_BYTES_MIN, Stack, StackCache, StackSize};
+use crate::scheduler;
+use crate::stack::{self, STACK_BYTES_MIN, Stack, StackCache, StackSize};
 
 /// How many tokens are begun at a time.
 const BATCH: usize = 64;
@@ -46,8 +47,8 @@ const BATCH: usize = 64;
 /// How many may lie in the bank.
 const KEPT: usize = 2 * BATCH;
 
-/// How long to wait for memory before it is asked for again.
-const RETRY: Duration = Duration::from_millis(1);
+/// How long a worker waits for a token before it does without.
+const PATIENCE: Duration = Duration::from_millis(10);
 
 /// An unwind that was begun and not finished. See the module's header.
 struct Token(Coroutine<(), (), (), Stack>);
@@ -55,10 +56,118 @@ struct Token(Coroutine<(), (), (), Stack>);
 // SAFETY: the module's invariant.
 unsafe impl Send for Token {}
 
-static BANK: Mutex<Vec<Token>> = Mutex::new(Vec::new());
+struct Bank {
+    tokens: Vec<Token>,
+    /// Whether somebody waits for tokens.
+    wanted: bool,
+    /// The number of forks before the process that the minter runs in.
+    minter: Option<u32>,
+}
+
+static BANK: Mutex<Bank> = Mutex::new(Bank { tokens: Vec::new(), wanted: false, minter: None });
+
+/// Notified when tokens are wanted, or too many.
+static ASKED: Condvar = Condvar::new();
 
 /// Notified when tokens were minted.
 static MINTED: Condvar = Condvar::new();
+
+/// Panics that were taken off a thread's count, as the stacks to put them back with.
+#[must_use = "the task unwinds on once its panics are restored"]
+pub(crate) struct Hidden(Vec<Stack>);
+
+/// Takes the calling task's panics off the thread's count. None, and nothing taken, if there are no
+/// tokens to be had.
+#[cold]
+pub(crate) fn hide_panics() -> Option<Hidden> {
+    let mut hidden = Hidden(Vec::new());
+    while thread::panicking() {
+        let Some(token) = withdraw() else {
+            restore_panics(hidden);
+            return None;
+        };
+        hidden.0.push(finish(token));
+    }
+    Some(hidden)
+}
+
+/// Puts them back on the thread's count.
+#[cold]
+pub(crate) fn restore_panics(hidden: Hidden) {
+    for stack in hidden.0 {
+        let token = begin(stack);
+        let mut bank = BANK.lock();
+        bank.tokens.push(token);
+        if bank.tokens.len() > KEPT {
+            ASKED.notify_one();
+        }
+    }
+}
+
+/// A token that was begun elsewhere. Blocks the thread for a moment if there is none.
+fn withdraw() -> Option<Token> {
+    let mut bank = BANK.lock();
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let token = bank.tokens.pop();
+        if token.is_some() || !bank.ask() || MINTED.wait_until(&mut bank, deadline).timed_out() {
+            return token.or_else(|| bank.tokens.pop());
+        }
+    }
+}
+
+impl Bank {
+    /// Has tokens minted. False if there is nobody to do it.
+    fn ask(&mut self) -> bool {
+        let here = Some(scheduler::forks());
+        if self.minter != here {
+            let minter = thread::Builder::new().name("sedge-unwind".into()).stack_size(128 << 10);
+            if minter.spawn(mint).is_err() {
+                return false;
+            }
+            self.minter = here;
+        }
+        self.wanted = true;
+        ASKED.notify_one();
+        true
+    }
+}
+
+/// The minter: fills an empty bank when asked to, and empties a full one down to what is kept.
+fn mint() {
+    let mut stacks = StackCache::new();
+    // Less those that it has finished: this thread's count.
+    let mut begun = 0_usize;
+    let mut bank = BANK.lock();
+    loop {
+        if bank.wanted && bank.tokens.is_empty() {
+            let tokens = MutexGuard::unlocked(&mut bank, || begin_batch(&mut stacks));
+            begun += tokens.len();
+            bank.tokens.extend(tokens);
+            bank.wanted = false;
+            MINTED.notify_all();
+        } else if bank.tokens.len() > KEPT && begun > 0 {
+            let token = bank.tokens.pop();
+            MutexGuard::unlocked(&mut bank, || stacks.put(finish(token.expect("there are many"))));
+            begun -= 1;
+        } else {
+            bank.wanted = false;
+            bank.tokens.shrink_to(KEPT);
+            stacks.flush();
+            ASKED.wait(&mut bank);
+        }
+    }
+}
+
+/// As many tokens as there are stacks for; if there is none, idle ones of other sizes are given back.
+fn begin_batch(stacks: &mut StackCache) -> Vec<Token> {
+    let size = StackSize::new(STACK_BYTES_MIN).expect("the smallest size is a size");
+    let tokens: Vec<_> = (0..BATCH).map_while(|_| stacks.take(size).ok().map(begin)).collect();
+    if tokens.is_empty() {
+        stack::trim();
+    }
+    tokens
+}
 
 /// Suspends the token's stack when it is dropped by the unwind.
 struct SuspendInDrop<'a>(&'a Yielder<(), ()>);
@@ -66,78 +175,6 @@ struct SuspendInDrop<'a>(&'a Yielder<(), ()>);
 impl Drop for SuspendInDrop<'_> {
     fn drop(&mut self) {
         self.0.suspend(());
-    }
-}
-
-/// Takes the calling task's panics off the thread's count; returns how many there were.
-#[cold]
-pub(crate) fn hide_panics() -> u32 {
-    let mut hidden = 0;
-    while thread::panicking() {
-        let stack = finish(withdraw());
-        with_stacks(|stacks| stacks.put(stack));
-        hidden += 1;
-    }
-    hidden
-}
-
-/// Puts `count` panics on the thread's count.
-#[cold]
-pub(crate) fn restore_panics(count: u32) {
-    for _ in 0..count {
-        let token = begin(wait_for_stack());
-        let mut bank = BANK.lock();
-        bank.push(token);
-        let surplus = bank.len() > KEPT;
-        drop(bank);
-        if surplus {
-            ask_to_mint();
-        }
-    }
-}
-
-/// A token that was begun elsewhere. Blocks the thread until there is one.
-fn withdraw() -> Token {
-    let mut bank = BANK.lock();
-    loop {
-        if let Some(token) = bank.pop() {
-            return token;
-        }
-        if ask_to_mint() {
-            // Others may take what was minted, and the monitor may lack the memory.
-            MINTED.wait_for(&mut bank, RETRY);
-        } else {
-            MINTED.wait(&mut bank);
-        }
-    }
-}
-
-/// Returns whether anybody will: the worker may be one that was abandoned.
-fn ask_to_mint() -> bool {
-    context::with_worker(|worker| {
-        let shared = worker.expect("only a worker's thread has panics to hide").shared();
-        shared.monitor.ask_to_mint();
-        shared.phase() != Phase::Abandoned
-    })
-}
-
-fn take_stack(stacks: &mut StackCache) -> io::Result<Stack> {
-    stacks.take(StackSize::new(STACK_BYTES_MIN).expect("the smallest size is a size"))
-}
-
-/// The worker's own stacks: what it puts back when it hides a panic it finds when it restores one.
-fn with_stacks<R>(f: impl FnOnce(&mut StackCache) -> R) -> R {
-    context::with_worker(|worker| f(&mut worker.expect("a worker's thread").stacks().borrow_mut()))
-}
-
-/// Blocks the thread until there is a stack: without one the task cannot go on unwinding.
-fn wait_for_stack() -> Stack {
-    loop {
-        match with_stacks(take_stack) {
-            Ok(stack) => return stack,
-            #[expect(clippy::disallowed_methods, reason = "the worker cannot run another task now")]
-            Err(_) => thread::sleep(RETRY),
-        }
     }
 }
 
@@ -161,57 +198,6 @@ fn finish(mut token: Token) -> Stack {
     token.0.resume(());
     debug_assert!(token.0.done(), "the destructor has returned and the unwind was caught");
     token.0.into_stack()
-}
-
-/// Begins and finishes tokens on a thread whose panic count nobody asks for. At its end it has
-/// finished what it can of as many as it has begun.
-#[derive(Debug, Default)]
-pub(crate) struct Minter {
-    stacks: StackCache,
-    /// How many it has begun, less those that it has finished: this thread's count.
-    begun: usize,
-}
-
-impl Minter {
-    /// Fills an empty bank with a batch, and empties a full one down to what is kept.
-    pub(crate) fn settle(&mut self) {
-        if BANK.lock().is_empty() {
-            self.mint();
-        }
-        self.finish_beyond(KEPT);
-    }
-
-    fn mint(&mut self) {
-        for _ in 0..BATCH {
-            // Who waits for tokens asks again.
-            let Ok(stack) = take_stack(&mut self.stacks) else { break };
-            let token = begin(stack);
-            self.begun += 1;
-            BANK.lock().push(token);
-            MINTED.notify_one();
-        }
-    }
-
-    fn finish_beyond(&mut self, kept: usize) {
-        while self.begun > 0 {
-            let mut bank = BANK.lock();
-            let token = if bank.len() > kept { bank.pop() } else { None };
-            if bank.is_empty() {
-                *bank = Vec::new();
-            }
-            drop(bank);
-            let Some(token) = token else { break };
-            self.stacks.put(finish(token));
-            self.begun -= 1;
-        }
-        self.stacks.flush();
-    }
-}
-
-impl Drop for Minter {
-    fn drop(&mut self) {
-        self.finish_beyond(0);
-    }
 }
 
 #[cfg(all(test, not(sedge_loom)))]
@@ -244,8 +230,8 @@ mod tests {
         crate::run(|| {
             unwinding(|| {
                 unwinding(|| {
-                    let hidden = hide_panics();
-                    assert_eq!(hidden, 2);
+                    let hidden = hide_panics().expect("there is memory");
+                    assert_eq!(hidden.0.len(), 2);
                     assert!(!panicking());
                     unwinding(|| assert!(panicking()));
                     assert!(!panicking());
@@ -288,7 +274,7 @@ mod tests {
             GATE.wake_all();
             tasks.into_iter().for_each(|task| task.join().unwrap());
             // Other tests of this process may have some in use.
-            eventually("the bank is emptied", || BANK.lock().len() <= 2 * KEPT);
+            eventually("the bank is emptied", || BANK.lock().tokens.len() <= 2 * KEPT);
         });
     }
 }

@@ -108,12 +108,12 @@ impl Seen {
 impl AllStuck {
     fn note(&mut self, seat: Seat, stuck: bool) {
         match seat {
-            Seat::Vacant | Seat::Guest => {}
+            Seat::Vacant | Seat::Guest | Seat::Retiring => {}
             Seat::Member => {
                 self.members &= stuck;
                 self.starters &= stuck;
             }
-            Seat::Extra | Seat::Retiring => self.starters &= stuck,
+            Seat::Extra => self.starters &= stuck,
         }
     }
 }
@@ -144,6 +144,8 @@ fn help_out(shared: &Arc<Shared>, all_stuck: &AllStuck) {
     }
     if !all_stuck.starters {
         shared.wake_one();
+    } else if keep_one(shared) {
+        // It is awake, and looks.
     } else if shared.phase() == Phase::Running && added(shared) < ADDED_MAX {
         shared.expect_several_workers();
         // What cannot be had now is tried again at the next look.
@@ -154,9 +156,17 @@ fn help_out(shared: &Arc<Shared>, all_stuck: &AllStuck) {
 /// The configured workers are free again: the added ones take no new homes, and go with their last.
 fn retire_added(shared: &Shared) {
     for remote in shared.remotes().filter(|remote| remote.seat() == Seat::Extra) {
-        remote.set_seat(Seat::Retiring);
-        remote.wake();
+        if remote.change_seat(Seat::Extra, Seat::Retiring) {
+            remote.wake();
+        }
     }
+}
+
+/// Has an added worker that was to go, and is free, take new homes again. Returns whether there is one.
+fn keep_one(shared: &Shared) -> bool {
+    let kept = shared.remotes().filter(|remote| !remote.progress.is_stuck());
+    let kept = kept.into_iter().find(|remote| remote.change_seat(Seat::Retiring, Seat::Extra));
+    kept.inspect(|remote| remote.wake()).is_some()
 }
 
 /// How many workers there are that it has added.

@@ -6,9 +6,7 @@
 //! while fresh tasks wait it adds an extra worker. A task that keeps its worker for a second is
 //! named.
 //!
-//! Between looks the monitor also gives idle stacks back, tries again for tasks that found none,
-//! and makes and unmakes the unwind tokens of [`Minter`], which takes another thread than a
-//! worker's.
+//! Between looks the monitor also gives idle stacks back, and tries again for tasks that found none.
 //!
 //! `look` is what it does at each tick; here is when.
 //!
@@ -24,17 +22,15 @@
 
 mod look;
 
-use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::{Condvar, Mutex};
 
 use self::look::Lookout;
 use super::{Remote, Seat, Shared};
 use crate::stack;
-use crate::task::Minter;
 
 const TICK: Duration = Duration::from_millis(10);
 
@@ -57,7 +53,6 @@ pub(crate) struct Monitor {
 struct Wish {
     wake: bool,
     stop: bool,
-    mint: bool,
 }
 
 impl Monitor {
@@ -95,23 +90,11 @@ impl Monitor {
         self.condvar.notify_one();
     }
 
-    /// A worker lacks unwind tokens, or there are too many: see [`Minter`].
-    #[cold]
-    pub(crate) fn ask_to_mint(&self) {
-        self.state.lock().mint = true;
-        self.condvar.notify_one();
-    }
-
-    /// Waits until `until`, or with `may_wake` until woken, and sees to the unwind tokens
-    /// meanwhile. False once it is to stop.
-    fn wait(&self, until: Option<Instant>, may_wake: bool, minter: &mut Minter) -> bool {
+    /// Waits until `until`, or with `may_wake` until woken. False once it is to stop.
+    fn wait(&self, until: Option<Instant>, may_wake: bool) -> bool {
         let mut wish = self.state.lock();
         let mut in_time = true;
         while in_time && !wish.stop && !(may_wake && wish.wake) {
-            if mem::take(&mut wish.mint) {
-                MutexGuard::unlocked(&mut wish, || minter.settle());
-                continue;
-            }
             match until {
                 None => self.condvar.wait(&mut wish),
                 Some(until) => in_time = !self.condvar.wait_until(&mut wish, until).timed_out(),
@@ -133,7 +116,6 @@ pub(crate) fn run(shared: &Arc<Shared>) {
 /// What the monitor goes by.
 struct Rounds {
     lookout: Lookout,
-    minter: Minter,
     /// When it last saw that a task had run.
     last_work: Instant,
     /// When idle memory is due; none while there is nothing to give back.
@@ -145,13 +127,7 @@ struct Rounds {
 impl Rounds {
     fn new() -> Self {
         let now = Instant::now();
-        Self {
-            lookout: Lookout::default(),
-            minter: Minter::default(),
-            last_work: now,
-            next_trim: Some(now),
-            tidied: false,
-        }
+        Self { lookout: Lookout::default(), last_work: now, next_trim: Some(now), tidied: false }
     }
 
     fn is_idle(&self, now: Instant) -> bool {
@@ -164,16 +140,16 @@ impl Rounds {
         let monitor = &shared.monitor;
         let now = Instant::now();
         if !self.is_idle(now) || shared.is_starving() {
-            return monitor.wait(Some(now + TICK), false, &mut self.minter);
+            return monitor.wait(Some(now + TICK), false);
         }
         monitor.asleep.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         let sleeps =
             |remote: &Arc<Remote>| remote.mailbox().owner_sleeps() || remote.seat() == Seat::Vacant;
         let go_on = if shared.remotes().all(sleeps) {
-            monitor.wait(self.next_trim, true, &mut self.minter)
+            monitor.wait(self.next_trim, true)
         } else {
-            monitor.wait(Some(now + TICK), false, &mut self.minter)
+            monitor.wait(Some(now + TICK), false)
         };
         monitor.asleep.store(false, Ordering::Relaxed);
         go_on
