@@ -140,8 +140,8 @@ fn the_heap_has_its_share_at_a_limit() {
     }
 }
 
-/// Keeps some of the heap in hand, all of it in one arena: at the limit the test itself, and the
-/// runtime, still have to allocate.
+/// Keeps some of the heap in hand: at the limit the test itself, and the runtime, still have to
+/// allocate.
 pub(crate) fn keep_heap() {
     #[cfg(target_env = "gnu")]
     // SAFETY: sets numbers of the allocator's.
@@ -149,9 +149,11 @@ pub(crate) fn keep_heap() {
         libc::mallopt(libc::M_ARENA_MAX, 1);
         libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 28);
         libc::mallopt(libc::M_TRIM_THRESHOLD, 1 << 30);
-        libc::mallopt(libc::M_TOP_PAD, 64 << 20);
     }
-    drop(std::hint::black_box(vec![1_u8; 32 << 20]));
+    // There are two arenas already, of the main thread and of this one, and threads that begin from
+    // now on are given either in turn.
+    let take = || drop(std::hint::black_box(vec![vec![1_u8; 64 << 10]; 512]));
+    (0..4).for_each(|_| std::thread::spawn(take).join().expect("there is memory yet"));
 }
 
 /// Waits until the runtime's threads have all begun: std's part of that needs memory, too.
