@@ -47,6 +47,25 @@ fn the_count_of_abandoned_tasks_is_exact() {
     });
 }
 
+/// What a worker that hears of nothing has in hand for tasks to come is not counted among them.
+#[test]
+fn what_a_hog_has_in_hand_is_not_abandoned() {
+    bounded(|| {
+        let runtime = start(1);
+        let (started, given_up) = (Count::new(), Count::new());
+        let (told, seen) = (started.clone(), given_up.clone());
+        drop(runtime.spawn(move || {
+            // It has taken more than it needs for this one.
+            sedge::spawn(|| ()).join().unwrap();
+            told.add();
+            hog_until("the runtime is given up", || seen.is_set());
+        }));
+        eventually("the hog runs", || started.is_set());
+        assert_eq!(runtime.shutdown_timeout(Duration::from_millis(50)), 1);
+        given_up.add();
+    });
+}
+
 #[test]
 fn shutdown_timeout_abandons_and_says_what() {
     const NAME: &str = "abandoning::shutdown_timeout_abandons_and_says_what";

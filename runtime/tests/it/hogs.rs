@@ -10,8 +10,8 @@ use sedge::task;
 use sedge_runtime as sedge;
 
 use crate::support::{
-    Count, bounded, eventually, hog_until, is_child, runtime, succeed_in_child, thread_id,
-    thread_names,
+    Count, added_workers_are_to_go, bounded, eventually, hog_until, is_child, runtime,
+    succeed_in_child, thread_id, thread_names,
 };
 
 fn workers_named(prefix: &str) -> usize {
@@ -79,18 +79,49 @@ fn a_retiring_worker_takes_no_new_homes() {
         let extra = extra.recv().unwrap();
         let member = hog.join().unwrap();
         assert_ne!(member, extra);
-        // Within some looks of the monitor (which keeps ticking while tasks run) it is retiring.
-        let mut in_a_row = 0;
-        eventually("all fresh tasks run on the member", || {
-            let fresh: Vec<_> = (0..8).map(|_| runtime.spawn(thread_id)).collect();
-            let at_home = fresh.into_iter().all(|fresh| fresh.join().unwrap() == member);
-            in_a_row = if at_home { in_a_row + 1 } else { 0 };
-            in_a_row == 200
-        });
+        added_workers_are_to_go(&runtime, member);
         home.task().unpark();
         assert_eq!(home.join().unwrap(), extra, "a home is for life");
         eventually("the extra worker has gone", || workers_named("retire-worker") == 1);
         assert_eq!(runtime.spawn(thread_id).join().unwrap(), member);
+    });
+}
+
+/// A worker that stays for a last task while it is to go starts none, so it does not stand for one
+/// that does: with the member stuck again, fresh tasks run.
+#[test]
+fn a_retiring_worker_does_not_stand_for_one_that_starts_tasks() {
+    bounded(|| {
+        let runtime = runtime(1);
+        let spawn_hog = |until: &Count| {
+            let (started, until) = (Count::new(), until.clone());
+            let told = started.clone();
+            let hog = runtime.spawn(move || {
+                told.add();
+                hog_until("a fresh task ran", || until.is_set());
+                thread_id()
+            });
+            eventually("the hog runs", || started.is_set());
+            hog
+        };
+        let kept = Count::new();
+        let hog = spawn_hog(&kept);
+        let home = runtime.spawn(move || {
+            kept.add();
+            task::park();
+            thread_id()
+        });
+        let member = hog.join().unwrap();
+        added_workers_are_to_go(&runtime, member);
+        let ran = Count::new();
+        let hog = spawn_hog(&ran);
+        let fresh = runtime.spawn(move || {
+            ran.add();
+            thread_id()
+        });
+        assert_ne!(hog.join().unwrap(), fresh.join().unwrap());
+        home.task().unpark();
+        assert_ne!(home.join().unwrap(), member);
     });
 }
 

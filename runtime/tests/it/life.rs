@@ -1,5 +1,6 @@
 //! The life of a runtime: how it starts, what it refuses, how it ends.
 
+use std::cell::RefCell;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,7 +14,7 @@ use sedge::task::{self, Cancelled};
 use sedge_runtime as sedge;
 
 use crate::support::{
-    Count, OnDrop, bounded, child, eventually, is_child, output_of, runtime as start,
+    Count, OnDrop, bounded, child, eventually, hog_until, is_child, output_of, runtime as start,
     succeed_in_child, thread_id, thread_names,
 };
 
@@ -431,6 +432,61 @@ fn dropping_a_runtime_inside_blocking_of_its_own_task_is_refused() {
         let text = payload.downcast_ref::<&str>().copied().unwrap_or_default();
         assert!(text.contains("own tasks"), "{text}");
     });
+}
+
+/// The same where the closure drops it in a task of a runtime that it has started itself.
+#[test]
+fn dropping_a_runtime_in_a_run_inside_blocking_is_refused() {
+    bounded(|| {
+        let (sender, receiver) = mpsc::channel::<runtime::Runtime>();
+        let runtime = start(1);
+        let task = runtime.spawn(move || {
+            sedge::blocking(move || {
+                let runtime = receiver.recv().unwrap();
+                sedge::run(|| catch_unwind(AssertUnwindSafe(|| drop(runtime))).unwrap_err())
+            })
+        });
+        sender.send(runtime).unwrap();
+        let payload = task.join().unwrap();
+        let text = payload.downcast_ref::<&str>().copied().unwrap_or_default();
+        assert!(text.contains("own tasks"), "{text}");
+    });
+}
+
+/// The last reference to a runtime may be in a thread-local of one of its own threads, for which it
+/// does not wait then: all its threads end.
+#[test]
+fn a_runtime_that_its_own_added_worker_drops() {
+    const NAME: &str = "life::a_runtime_that_its_own_added_worker_drops";
+    if is_child(NAME) {
+        thread_local!(static OWN: RefCell<Option<Arc<runtime::Runtime>>> = const {
+            RefCell::new(None)
+        });
+        let runtime = Arc::new(Builder::new().workers(1).thread_name("own").build().unwrap());
+        let (started, kept) = (Count::new(), Count::new());
+        let hog = {
+            let (started, kept) = (started.clone(), kept.clone());
+            runtime.spawn(move || {
+                started.add();
+                hog_until("an added worker has it", || kept.is_set());
+                thread_id()
+            })
+        };
+        eventually("the hog runs", || started.is_set());
+        let own = runtime.clone();
+        let keeper = runtime.spawn(move || {
+            OWN.set(Some(own));
+            kept.add();
+            thread_id()
+        });
+        assert_ne!(keeper.join().unwrap(), hog.join().unwrap());
+        let dropped = Arc::downgrade(&runtime);
+        drop(runtime);
+        eventually("the added worker has dropped it", || dropped.strong_count() == 0);
+        eventually("its threads have ended", || threads_named("own") == 0);
+        return;
+    }
+    succeed_in_child(NAME, |_| {});
 }
 
 /// The destructor of a closure that is refused may wait, as any code of the caller's may.

@@ -157,7 +157,7 @@ pub(crate) fn keep_heap() {
 }
 
 /// Waits until the runtime's threads have all begun: std's part of that needs memory, too.
-fn all_threads_are_up(workers: usize) {
+pub(crate) fn all_threads_are_up(workers: usize) {
     eventually("the runtime's threads are up", || {
         let names = thread_names();
         let count = |part: &str| names.iter().filter(|name| name.contains(part)).count();
@@ -166,7 +166,7 @@ fn all_threads_are_up(workers: usize) {
 }
 
 /// Address space for about `bytes` more than the process has now.
-fn limit_address_space(bytes: u64) {
+pub(crate) fn limit_address_space(bytes: u64) {
     limit(libc::RLIMIT_AS, (status_kib("VmSize") << 10) + bytes);
 }
 

@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use sedge::runtime::Runtime;
 use sedge::task::{self, Builder, JoinHandle};
 use sedge_runtime as sedge;
 
-use crate::support::{Count, bounded, eventually, hog_until, runtime, thread_id};
+use crate::support::{
+    Count, added_workers_are_to_go, bounded, eventually, hog_until, runtime, thread_id,
+};
 
 fn spawn_migrating<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
     // SAFETY: what these tests spawn touches no thread-local around a wait but through the runtime,
@@ -105,6 +108,62 @@ fn stay_home_holds_where_the_task_is_now() {
         stop.store(true, Ordering::Relaxed);
         tasks.into_iter().for_each(|task| task.join().unwrap());
         assert!(pinned_elsewhere.load(Ordering::Relaxed) >= 100);
+    });
+}
+
+/// A task that migrates and is parked inside `stay_home` on a worker that the monitor has added to
+/// `runtime`, of one worker, and that is to go. It ends with the threads that it was on before and
+/// after.
+fn pinned_where_the_worker_is_to_go(runtime: &Runtime) -> JoinHandle<(i64, i64)> {
+    let (started, pinned) = (Count::new(), Count::new());
+    let hog = runtime.spawn({
+        let (started, pinned) = (started.clone(), pinned.clone());
+        move || {
+            started.add();
+            hog_until("the migrant is pinned elsewhere", || pinned.is_set());
+            thread_id()
+        }
+    });
+    eventually("the hog runs", || started.is_set());
+    let pin = move || {
+        task::stay_home(|| {
+            let before = thread_id();
+            pinned.add();
+            task::park();
+            (before, thread_id())
+        })
+    };
+    let migrant = runtime.run(|| spawn_migrating(pin)).unwrap();
+    added_workers_are_to_go(runtime, hog.join().unwrap());
+    migrant
+}
+
+/// Inside `stay_home` a migrating task keeps an added worker as a home task does, so that there is
+/// one to resume it.
+#[test]
+fn a_pinned_task_is_not_lost_with_an_added_worker() {
+    bounded(|| {
+        let runtime = runtime(1);
+        let migrant = pinned_where_the_worker_is_to_go(&runtime);
+        migrant.task().unpark();
+        let (before, after) = migrant.join().unwrap();
+        assert_eq!(before, after);
+    });
+}
+
+/// Nor does a guest that takes an added worker's place resume the task that is pinned there.
+#[test]
+fn a_pinned_task_is_not_resumed_by_a_guest() {
+    bounded(|| {
+        let runtime = runtime(1);
+        let migrant = pinned_where_the_worker_is_to_go(&runtime);
+        migrant.task().unpark();
+        eventually("the migrant has ended", || {
+            runtime.run(|| sedge::time::sleep(Duration::from_millis(1))).unwrap();
+            migrant.is_finished()
+        });
+        let (before, after) = migrant.join().unwrap();
+        assert_eq!(before, after, "a pinned task has moved");
     });
 }
 

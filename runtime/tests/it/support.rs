@@ -100,6 +100,20 @@ pub(crate) fn runtime(workers: usize) -> sedge::runtime::Runtime {
     sedge::runtime::Builder::new().workers(workers).build().expect("a runtime starts")
 }
 
+/// Waits until fresh tasks of `runtime` start on the thread `member` only: the workers that its
+/// monitor has added are to go, which it sees to within some looks (it keeps ticking while tasks
+/// run).
+#[track_caller]
+pub(crate) fn added_workers_are_to_go(runtime: &sedge::runtime::Runtime, member: i64) {
+    let mut in_a_row = 0;
+    eventually("all fresh tasks run on the member", || {
+        let fresh: Vec<_> = (0..8).map(|_| runtime.spawn(thread_id)).collect();
+        let at_home = fresh.into_iter().all(|fresh| fresh.join().unwrap() == member);
+        in_a_row = if at_home { in_a_row + 1 } else { 0 };
+        in_a_row == 200
+    });
+}
+
 /// The thread that runs this, as the kernel numbers it. A system call, so that it is asked anew.
 #[inline(never)]
 pub(crate) fn thread_id() -> i64 {

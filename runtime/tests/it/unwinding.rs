@@ -12,7 +12,10 @@ use sedge::runtime::{Builder, Runtime};
 use sedge::task::{self, Cancelled, JoinHandle};
 use sedge_runtime as sedge;
 
-use crate::support::{Count, OnDrop, bounded, eventually, runtime};
+use crate::limits::{all_threads_are_up, keep_heap, limit_address_space};
+use crate::support::{
+    Count, OnDrop, bounded, eventually, is_child, runtime, status_kib, succeed_in_child,
+};
 
 /// Ends `runtime`, with time enough, and asserts that everything has ended.
 fn shut_down(runtime: Runtime) {
@@ -137,6 +140,108 @@ fn many_waits_in_mid_unwind_stress() {
         tasks.into_iter().for_each(|task| task.join().unwrap());
         assert_eq!(waits.get(), 64 * 5);
     });
+}
+
+/// A wait in mid-unwind for which there is no memory returns for no reason, as waits may, and keeps
+/// its worker for no longer.
+#[test]
+fn a_wait_in_mid_unwind_without_memory() {
+    const NAME: &str = "unwinding::a_wait_in_mid_unwind_without_memory";
+    if is_child(NAME) {
+        keep_heap();
+        let runtime = runtime(1);
+        all_threads_are_up(1);
+        return runtime.spawn(wait_in_mid_unwind_without_memory).join().unwrap();
+    }
+    succeed_in_child(NAME, |_| {});
+}
+
+fn wait_in_mid_unwind_without_memory() {
+    let (begun, go_on) = (Count::new(), Count::new());
+    let unwinder = {
+        let (begun, go_on) = (begun.clone(), go_on.clone());
+        sedge::spawn(move || {
+            begun.add();
+            eventually("there is no memory left", || go_on.is_set());
+            unwind(1, &mut || {
+                sedge::time::sleep(Duration::from_millis(1));
+                assert!(panicking());
+            });
+        })
+    };
+    eventually("it has its stack", || begun.is_set());
+    limit_address_space(100 << 20);
+    let mut parked = Vec::new();
+    eventually("spawning fails", || match task::Builder::new().spawn(task::park) {
+        Ok(task) => {
+            parked.push(task);
+            false
+        }
+        Err(_) => true,
+    });
+    go_on.add();
+    unwinder.join().unwrap();
+    parked.iter().for_each(|parked| parked.task().unpark());
+    parked.into_iter().for_each(|parked| parked.join().unwrap());
+}
+
+/// What was begun for tasks of a runtime that has ended, and tasks of another had, is given back
+/// when that one is idle.
+#[test]
+fn what_is_begun_in_mid_unwind_is_given_back() {
+    const NAME: &str = "unwinding::what_is_begun_in_mid_unwind_is_given_back";
+    const ROUNDS: usize = 30;
+    // The sanitizer's shadow of the stacks stays.
+    if cfg!(sedge_asan) {
+        return;
+    }
+    if is_child(NAME) {
+        // Not the pages of the program itself, which are read in as it runs.
+        let resident = || status_kib("RssAnon") + status_kib("VmPTE");
+        let (first, second) = (runtime(1), runtime(1));
+        let before = resident();
+        let (mut of_first, mut of_second) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            // The first task finds none, and what is begun for it is enough for the others.
+            of_first.extend(park_in_mid_unwind(&first, 1));
+            of_second.extend(park_in_mid_unwind(&second, 63));
+        }
+        let peak = resident();
+        let end = |tasks: Vec<JoinHandle<()>>| {
+            tasks.iter().for_each(|task| task.task().unpark());
+            tasks.into_iter().for_each(|task| task.join().unwrap());
+        };
+        end(of_first);
+        drop(first);
+        end(of_second);
+        let limit = before + (peak - before) / 5;
+        eventually("at most a fifth of the peak is resident", || {
+            std::thread::sleep(Duration::from_millis(100));
+            println!("{before} KiB, {peak} KiB at the peak, {} KiB now", resident());
+            resident() <= limit
+        });
+        return;
+    }
+    succeed_in_child(NAME, |_| {});
+}
+
+/// That many tasks of `runtime`, of one worker, parked while they unwind.
+fn park_in_mid_unwind(runtime: &Runtime, count: usize) -> Vec<JoinHandle<()>> {
+    let unwinding = Count::new();
+    let spawn = |_| {
+        let unwinding = unwinding.clone();
+        runtime.spawn(move || {
+            unwind(1, &mut || {
+                unwinding.add();
+                task::park();
+            });
+        })
+    };
+    let tasks = (0..count).map(spawn).collect();
+    eventually("all unwind", || unwinding.get() == count);
+    // The worker runs this once the last has parked.
+    runtime.spawn(|| ()).join().unwrap();
+    tasks
 }
 
 /// A panic message whose `Display` waits: the queue-mates' panics are theirs.

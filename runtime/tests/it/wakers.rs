@@ -1,16 +1,23 @@
-//! Wakers of the user's whose own code misbehaves.
+//! Wakers of the user's whose own code misbehaves, and those that the monitor calls.
 
 use std::cell::Cell;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
-use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Wake, Waker};
+use std::thread;
+use std::time::Duration;
 
 use sedge::io::{Source, WaitKey};
+use sedge::runtime::Runtime;
+use sedge::task::JoinHandle;
 use sedge_runtime as sedge;
 
-use crate::support::{Count, bounded, eventually, runtime};
+use crate::support::{
+    Count, OnDrop, bounded, eventually, hog_until, is_child, runtime, succeed_in_child,
+};
 
 /// What a [`waker`] calls when it is cloned.
 type OnClone = Rc<dyn Fn()>;
@@ -82,7 +89,7 @@ fn a_clone_that_panics_leaves_its_queue_as_it_was() {
             let mut key = WaitKey::new();
             let polled = poll_read(&source, &mut key, &counting(&woken));
             assert!(polled.is_pending());
-            let panics = waker(Rc::new(|| std::panic::resume_unwind(Box::new("in clone"))));
+            let panics = waker(Rc::new(|| resume_unwind(Box::new("in clone"))));
             let payload = catch_unwind(AssertUnwindSafe(|| poll_read(&source, &mut key, &panics)));
             assert_eq!(payload.unwrap_err().downcast_ref(), Some(&"in clone"));
             there.write_all(b"1").unwrap();
@@ -96,22 +103,13 @@ fn a_clone_that_panics_leaves_its_queue_as_it_was() {
 /// Nor does a wake that panics on a worker's loop end the process.
 #[test]
 fn a_wake_that_panics_is_survived_by_its_worker() {
-    struct Bomb(Count);
-
-    impl std::task::Wake for Bomb {
-        fn wake(self: std::sync::Arc<Self>) {
-            self.0.add();
-            panic!("what a test expects to see");
-        }
-    }
-
     bounded(|| {
         let runtime = runtime(1);
         let joined = runtime.spawn(|| {
             let (source, mut there) = pair();
             let (bombed, woken) = (Count::new(), Count::new());
             let (mut first, mut second) = (WaitKey::new(), WaitKey::new());
-            let bomb = Waker::from(std::sync::Arc::new(Bomb(bombed.clone())));
+            let bomb = bomb(&bombed);
             assert!(poll_read(&source, &mut first, &bomb).is_pending());
             assert!(poll_read(&source, &mut second, &counting(&woken)).is_pending());
             there.write_all(b"12").unwrap();
@@ -130,15 +128,143 @@ fn a_wake_that_panics_is_survived_by_its_worker() {
     });
 }
 
+/// A task of `runtime`, of one worker, that waits with `waker` for what is readable, and keeps the
+/// worker until `until` holds: it is the monitor that calls the waker, once the peer has written.
+fn wait_and_hog(
+    runtime: &Runtime,
+    waker: Waker,
+    until: impl FnMut() -> bool + Send + 'static,
+) -> (JoinHandle<()>, UnixStream) {
+    let (here, there) = UnixStream::pair().unwrap();
+    let waits = Count::new();
+    let told = waits.clone();
+    let hog = runtime.spawn(move || {
+        let (source, mut key) = (Source::new(here).unwrap(), WaitKey::new());
+        assert!(poll_read(&source, &mut key, &waker).is_pending());
+        told.add();
+        hog_until("the monitor has called the waker", until);
+    });
+    eventually("the hog waits", || waits.is_set());
+    (hog, there)
+}
+
+/// No unwind of the runtime's own is to be seen in a waker that the monitor calls, though tasks
+/// have waited in mid-unwind.
+#[test]
+fn a_wake_by_the_monitor_is_in_no_unwind() {
+    const NAME: &str = "wakers::a_wake_by_the_monitor_is_in_no_unwind";
+    // Otherwise another test's runtime may have minted what this one's task needs.
+    if is_child(NAME) {
+        let runtime = runtime(1);
+        let unwinds = runtime.spawn(|| {
+            let _wait = OnDrop(|| sedge::time::sleep(Duration::from_millis(1)));
+            resume_unwind(Box::new(()));
+        });
+        assert!(unwinds.join().is_err());
+        let (seen, woken) = (Arc::new(Mutex::new(None)), Count::new());
+        let (sees, tells) = (seen.clone(), woken.clone());
+        let look = calling(move || {
+            let name = thread::current().name().map(str::to_owned);
+            *sees.lock().unwrap() = Some((name, thread::panicking()));
+            tells.add();
+        });
+        let (hog, mut there) = wait_and_hog(&runtime, look, move || woken.is_set());
+        there.write_all(b"1").unwrap();
+        hog.join().unwrap();
+        let seen = seen.lock().unwrap().take();
+        assert_eq!(seen, Some((Some("sedge-monitor".to_owned()), false)));
+        return;
+    }
+    succeed_in_child(NAME, |_| {});
+}
+
+/// A wake that panics leaves the runtime its monitor, which goes on to add workers.
+#[test]
+fn a_wake_that_panics_is_survived_by_the_monitor() {
+    bounded(|| {
+        let runtime = runtime(1);
+        let (bombed, ran) = (Count::new(), Count::new());
+        let seen = ran.clone();
+        let (hog, mut there) = wait_and_hog(&runtime, bomb(&bombed), move || seen.is_set());
+        there.write_all(b"1").unwrap();
+        eventually("the monitor has called the waker", || bombed.is_set());
+        let fresh = runtime.spawn(move || ran.add());
+        hog.join().unwrap();
+        fresh.join().unwrap();
+        assert_eq!(bombed.get(), 1);
+    });
+}
+
+/// What a waker spawns is of the runtime whose monitor calls it.
+#[test]
+fn a_wake_by_the_monitor_spawns_into_its_runtime() {
+    bounded(|| {
+        let builder = sedge::runtime::Builder::new().workers(1).thread_name("own");
+        let runtime = builder.build().unwrap();
+        let (ran_on, ran) = (Arc::new(Mutex::new(None)), Count::new());
+        let (tells, told) = (ran_on.clone(), ran.clone());
+        let spawns = calling(move || {
+            let (tells, told) = (tells.clone(), told.clone());
+            drop(sedge::spawn(move || {
+                *tells.lock().unwrap() = thread::current().name().map(str::to_owned);
+                told.add();
+            }));
+        });
+        let (hog, mut there) = wait_and_hog(&runtime, spawns, move || ran.is_set());
+        there.write_all(b"1").unwrap();
+        hog.join().unwrap();
+        assert_eq!(ran_on.lock().unwrap().as_deref(), Some("own-worker"));
+    });
+}
+
+/// A waker that the monitor calls cannot end the runtime, which would wait for that call to return.
+#[test]
+fn a_wake_by_the_monitor_cannot_end_its_runtime() {
+    bounded(|| {
+        let runtime = Arc::new(runtime(1));
+        let own = Arc::new(Mutex::new(None));
+        let (refusal, called) = (Arc::new(Mutex::new(None)), Count::new());
+        let (last, tells, told) = (own.clone(), refusal.clone(), called.clone());
+        let ends = calling(move || {
+            let runtime: Option<Runtime> = last.lock().unwrap().take();
+            let result = catch_unwind(AssertUnwindSafe(|| drop(runtime)));
+            *tells.lock().unwrap() = result.err();
+            told.add();
+        });
+        let (hog, mut there) = wait_and_hog(&runtime, ends, move || called.is_set());
+        *own.lock().unwrap() = Arc::into_inner(runtime);
+        there.write_all(b"1").unwrap();
+        hog.join().unwrap();
+        let payload = refusal.lock().unwrap().take().expect("it is refused");
+        let text = payload.downcast_ref::<&str>().copied().unwrap_or_default();
+        assert!(text.contains("own tasks"), "{text}");
+    });
+}
+
 /// A waker that counts its wakes.
 fn counting(count: &Count) -> Waker {
-    struct Counting(Count);
+    let count = count.clone();
+    calling(move || count.add())
+}
 
-    impl std::task::Wake for Counting {
-        fn wake(self: std::sync::Arc<Self>) {
-            self.0.add();
+/// The same, and each panics.
+fn bomb(count: &Count) -> Waker {
+    let count = count.clone();
+    calling(move || {
+        count.add();
+        panic!("what a test expects to see");
+    })
+}
+
+/// A waker that calls `f`.
+fn calling(f: impl Fn() + Send + Sync + 'static) -> Waker {
+    struct Calling<F>(F);
+
+    impl<F: Fn() + Send + Sync + 'static> Wake for Calling<F> {
+        fn wake(self: Arc<Self>) {
+            (self.0)();
         }
     }
 
-    Waker::from(std::sync::Arc::new(Counting(count.clone())))
+    Waker::from(Arc::new(Calling(f)))
 }
