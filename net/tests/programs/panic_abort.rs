@@ -1,12 +1,14 @@
 //! What is left of the runtime's promises under `panic = "abort"`, where nothing can unwind: tasks
-//! run and talk, and at the end those that still wait are abandoned without destructors. Not an
-//! example, but built as one: the test harness unwinds. Started by `ci/panic-abort.sh`.
+//! run and talk, and at the end those that still wait are abandoned without destructors; a runtime
+//! without tasks leaves nothing behind. Not an example, but built as one: the test harness unwinds.
+//! Started by `ci/panic-abort.sh`.
 #![expect(clippy::print_stdout, reason = "how it answers the gate")]
 
+use std::fs;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sedge::runtime::Builder;
 use sedge::task;
@@ -31,6 +33,7 @@ fn main() -> io::Result<()> {
         let _ = sedge::run(|| task.spawn(|| panic!("of a task"))?.join().map_err(|_| panicked()));
         return Err(io::Error::other("a panic did not abort"));
     }
+    level_off()?;
     // The calling thread's worker alone, then others too: both ways `run` has to come back.
     for workers in [1, 3] {
         let echoed = Builder::new().workers(workers).run(served_among_waiting_tasks)??;
@@ -49,6 +52,48 @@ fn main() -> io::Result<()> {
     println!("abandoned {abandoned} of {WAITING}");
     println!("started {}, dropped {}", count(&STARTED), count(&DROPPED));
     Ok(())
+}
+
+/// A runtime whose tasks have all ended takes its threads and mappings along.
+fn level_off() -> io::Result<()> {
+    start_and_end(20)?;
+    let before = held()?;
+    start_and_end(100)?;
+    // Caches may still be filling up, and for a moment the kernel lists threads that have ended.
+    let is_level = |now: Held| now.threads <= before.threads && now.mappings < before.mappings + 50;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !is_level(held()?) {
+        if Instant::now() > deadline {
+            return Err(io::Error::other(format!("{before:?} became {:?}", held()?)));
+        }
+        sedge::time::sleep(Duration::from_millis(1));
+    }
+    println!("100 runtimes: threads and mappings have levelled off");
+    Ok(())
+}
+
+/// Half of them with `run`, half of them kept for a while.
+fn start_and_end(runtimes: usize) -> io::Result<()> {
+    for _ in 0..runtimes / 2 {
+        let builder = Builder::new().workers(2);
+        builder.clone().run(|| sedge::spawn(|| ()).join())?.map_err(|_| panicked())?;
+        builder.build()?.spawn(|| ()).join().map_err(|_| panicked())?;
+    }
+    Ok(())
+}
+
+/// What this process has of what a runtime takes.
+#[derive(Debug)]
+struct Held {
+    threads: usize,
+    mappings: usize,
+}
+
+fn held() -> io::Result<Held> {
+    Ok(Held {
+        threads: fs::read_dir("/proc/self/task")?.count(),
+        mappings: fs::read_to_string("/proc/self/maps")?.lines().count(),
+    })
 }
 
 fn served_among_waiting_tasks() -> io::Result<usize> {
