@@ -13,7 +13,7 @@ use std::cell::{Cell, OnceCell};
 use std::sync::Arc;
 use std::{ptr, thread};
 
-use crate::scheduler::{Shared, Worker};
+use crate::scheduler::{Phase, Shared, Worker};
 use crate::stack::overflow::CurrentStack;
 use crate::task::TaskRef;
 use crate::wait::Parker;
@@ -70,6 +70,18 @@ pub(crate) fn with_worker<R>(f: impl FnOnce(Option<&Worker>) -> R) -> R {
 #[inline]
 pub(crate) fn current_task() -> Option<TaskRef> {
     with_worker(|worker| worker.and_then(Worker::current))
+}
+
+/// Whether the running task is cancelled, or will be by its worker, which is told that the runtime
+/// stops but blocks in a wait inside `no_park`.
+pub(crate) fn is_cancelled() -> bool {
+    with_worker(|worker| {
+        worker.is_some_and(|worker| {
+            worker.current().is_some_and(|task| {
+                task.is_cancelled() || worker.shared().phase() != Phase::Running
+            })
+        })
+    })
 }
 
 /// Calls `f` with the running task and its worker, unless the task is inside `no_park` (or there is

@@ -147,6 +147,50 @@ fn a_flush_in_a_destructor_does_not_wait() {
     });
 }
 
+/// The unwind is a panic's, and the cancellation comes when a destructor waits already.
+#[test]
+fn waits_in_mid_unwind_are_cancelled() {
+    struct Finally(Option<Box<dyn FnOnce() -> std::io::Error + Send>>, Arc<AtomicUsize>);
+
+    impl Drop for Finally {
+        fn drop(&mut self) {
+            if self.0.take().is_some_and(|f| f().kind() == std::io::ErrorKind::Other) {
+                self.1.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    let (waiting, refused) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    // One worker: each has parked when the next begins.
+    on_workers(1, || {
+        let task = |f: Box<dyn FnOnce() -> std::io::Error + Send>| {
+            let (waiting, refused) = (waiting.clone(), refused.clone());
+            spawn(move || {
+                let f = move || {
+                    waiting.fetch_add(1, Ordering::Relaxed);
+                    f()
+                };
+                let _finally = Finally(Some(Box::new(f)), refused);
+                std::panic::resume_unwind(Box::new("on its way out"));
+            });
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        task(Box::new(move || listener.accept().unwrap_err()));
+        let ((mut silent, peer), (mut full, other_peer)) = (pair(), pair());
+        task(Box::new(move || silent.read(&mut [0; 1]).unwrap_err()));
+        task(Box::new(move || {
+            loop {
+                if let Err(e) = full.write(&[0; 1 << 16]) {
+                    return e;
+                }
+            }
+        }));
+        until(|| waiting.load(Ordering::Relaxed) == 3);
+        std::mem::forget((peer, other_peer));
+    });
+    assert_eq!(refused.load(Ordering::Relaxed), 3);
+}
+
 /// Inside `no_park` a wait blocks the thread, and the task's registration is no hindrance.
 #[test]
 fn waits_inside_no_park() {

@@ -6,9 +6,10 @@
 //! by the caller, which then owns what the job wrote. The wake comes after the store, so that no
 //! caller misses it: see [`WaitQueue::wait_until`].
 
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::wait::WaitQueue;
+use crate::wait::{self, WaitQueue};
 
 /// Whether a job has finished, and who waits for it.
 ///
@@ -30,6 +31,18 @@ impl Done {
         let is_finished = || self.finished.load(Ordering::Acquire).then_some(());
         // Without a deadline there is no timing out; were there, the answer is to wait again.
         while self.waiter.wait_until(None, is_finished).is_err() {}
+    }
+
+    /// The same, for who may leave before the job has finished: it also ends, with an error, when
+    /// the task is cancelled in mid-unwind.
+    pub(super) fn wait_unless_cancelled(&self) -> io::Result<()> {
+        let is_finished =
+            || wait::or_cancelled(self.finished.load(Ordering::Acquire).then_some(()));
+        loop {
+            if let Ok(ended) = self.waiter.wait_until(None, is_finished) {
+                return ended;
+            }
+        }
     }
 
     pub(super) fn finish(&self) {

@@ -67,7 +67,7 @@ fn resolve_on(
     });
     // A job that comes back is dropped, which finishes it.
     drop(lane.submit(job));
-    done.wait();
+    done.wait_unless_cancelled()?;
     // The thread is done with it, and so this is the last reference, unless nobody looked up.
     Arc::into_inner(found).and_then(OnceLock::into_inner).unwrap_or_else(|| look_up(host, port))
 }
@@ -122,6 +122,48 @@ mod tests {
             task
         });
         assert!(task.join().unwrap_err().is::<crate::task::Cancelled>());
+        gate.wait();
+    }
+
+    /// The unwind is a panic's, and the cancellation comes when a destructor waits already.
+    #[test]
+    fn a_cancellation_abandons_a_look_up_in_mid_unwind() {
+        struct LookUp(Arc<OnceLock<io::ErrorKind>>);
+
+        impl Drop for LookUp {
+            fn drop(&mut self) {
+                if let Err(error) = resolve("localhost", 7) {
+                    self.0.set(error.kind()).expect("it is dropped once");
+                }
+            }
+        }
+
+        // Holds up the lane until the end of the test.
+        let gate = Arc::new(std::sync::Barrier::new(RESOLVE_THREADS + 1));
+        let refused = Arc::new(OnceLock::new());
+        let runtime = crate::runtime::Builder::new().workers(1).build().unwrap();
+        let task = runtime.spawn({
+            let (gate, refused) = (gate.clone(), refused.clone());
+            move || {
+                let pool = context::with_parkable(|worker, _| worker.shared().pool.clone());
+                let lane = &pool.expect("a task").resolve;
+                for _ in 0..lane.stats().threads_max {
+                    let gate = gate.clone();
+                    let hold = move || {
+                        gate.wait();
+                    };
+                    assert!(lane.submit(Job::owned(Location::caller(), hold).0).is_ok());
+                }
+                let _look_up = LookUp(refused);
+                std::panic::resume_unwind(Box::new("on its way out"));
+            }
+        });
+        // The one worker runs another task: the first has parked.
+        runtime.spawn(|| ()).join().unwrap();
+        let abandoned = runtime.shutdown_timeout(std::time::Duration::from_secs(30));
+        assert_eq!(abandoned, 0, "tasks were abandoned");
+        assert_eq!(refused.get(), Some(&io::ErrorKind::Other));
+        assert!(!task.join().unwrap_err().is::<crate::task::Cancelled>());
         gate.wait();
     }
 }

@@ -256,9 +256,10 @@ impl Waiting {
         if let Some(before) = before {
             entry.readiness().clear(before, self.direction);
         }
-        match entry.queue(self.direction).wait_until(self.deadline, || entry.ready(self.direction))
-        {
+        let ready = || wait::or_cancelled(entry.ready(self.direction));
+        match entry.queue(self.direction).wait_until(self.deadline, ready) {
             Ok(seen) => {
+                let seen = seen?;
                 self.held.hold(entry);
                 Ok((seen, Next::Try))
             }
@@ -274,8 +275,13 @@ impl Waiting {
         }
         self.pause();
         loop {
-            let left = self.deadline.map(|at| at.saturating_duration_since(Instant::now()));
-            let next = if left == Some(Duration::ZERO) { Next::TryLast } else { Next::Try };
+            if wait::cancelled_in_unwind() {
+                return Err(wait::cancelled_error());
+            }
+            let now = Instant::now();
+            let next =
+                if self.deadline.is_some_and(|at| at <= now) { Next::TryLast } else { Next::Try };
+            let left = wait::next_look(self.deadline).map(|at| at.saturating_duration_since(now));
             match sys::poll(source.as_fd(), self.direction.poll_bits(), left) {
                 Ok(true) => {
                     self.polls = self.polls.saturating_add(1);

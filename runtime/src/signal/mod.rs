@@ -213,8 +213,8 @@ impl Signals {
         if wait::cancelled_in_unwind() {
             return Err(wait::cancelled_error());
         }
-        let arrival = hub::wait(deadline, || self.try_recv());
-        arrival.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no signal in time"))
+        hub::wait(deadline, || wait::or_cancelled(self.try_recv()))
+            .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "no signal in time")))
     }
 
     /// The next signal, if one has come.

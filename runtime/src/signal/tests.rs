@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -145,6 +145,48 @@ fn a_parked_receiver_is_cancelled() {
         task
     });
     assert!(task.join().unwrap_err().is::<crate::task::Cancelled>());
+}
+
+/// The unwind is a panic's, and the cancellation comes when a destructor waits already.
+#[test]
+fn a_cancellation_ends_a_receiver_that_waits_in_mid_unwind() {
+    struct Receive {
+        in_no_park: bool,
+        waits: Arc<AtomicBool>,
+        refused: Arc<AtomicUsize>,
+    }
+
+    impl Drop for Receive {
+        fn drop(&mut self) {
+            let signals = Signals::new([SIGTTOU]).unwrap();
+            self.waits.store(true, Ordering::SeqCst);
+            let received = match self.in_no_park {
+                true => crate::task::no_park(|| signals.recv()),
+                false => signals.recv(),
+            };
+            if received.is_err_and(|error| error.kind() == io::ErrorKind::Other) {
+                self.refused.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    }
+
+    for in_no_park in [false, true] {
+        let runtime = crate::runtime::Builder::new().workers(1).build().unwrap();
+        let (waits, refused) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let receive = Receive { in_no_park, waits: waits.clone(), refused: refused.clone() };
+        let task = runtime.spawn(move || {
+            let _receive = receive;
+            std::panic::resume_unwind(Box::new("on its way out"));
+        });
+        wait_until(|| waits.load(Ordering::SeqCst));
+        if !in_no_park {
+            // The one worker runs another task: the first has parked.
+            runtime.spawn(|| ()).join().unwrap();
+        }
+        assert_eq!(runtime.shutdown_timeout(HUNG), 0, "tasks were abandoned");
+        assert_eq!(refused.load(Ordering::SeqCst), 1);
+        assert!(!task.join().unwrap_err().is::<crate::task::Cancelled>());
+    }
 }
 
 /// A wait as a listener's: it ends with a connection, or with an error when it is interrupted.

@@ -28,9 +28,10 @@ mod queue;
 mod thread;
 pub(crate) use thread::Parker;
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::scheduler;
 use crate::task::{Claimed, TaskRef};
@@ -103,8 +104,19 @@ impl Wakeup {
 pub(crate) fn park(deadline: Option<Instant>) {
     match context::parkable_task() {
         Some(task) => task::park_until(task, deadline),
-        None => thread::block(deadline),
+        None => thread::block(next_look(deadline)),
     }
+}
+
+/// Until when a thread may block at a stretch, in a wait that ends at `deadline`. Where it stands
+/// in for a task that unwinds inside `no_park`, a cancellation wakes it not, so that it has to look
+/// for one every millisecond.
+pub(crate) fn next_look(deadline: Option<Instant>) -> Option<Instant> {
+    if !std::thread::panicking() || context::current_task().is_none() {
+        return deadline;
+    }
+    let tick = Instant::now() + Duration::from_millis(1);
+    Some(deadline.map_or(tick, |deadline| deadline.min(tick)))
 }
 
 /// Every call that may wait begins here: takes one unit of the running task's operation budget
@@ -121,14 +133,26 @@ pub(crate) fn checkpoint() {
 /// True in a task that is being cancelled and is unwinding: I/O that would wait returns
 /// [`cancelled_error`] instead, so that a flush in a destructor cannot hang on a stuck peer. Inside
 /// `no_park` too, where it would hang the worker's thread.
+///
+/// Nothing is raised in an unwind, so a wait asks this before it begins, and again whenever it is
+/// woken, by [`or_cancelled`].
 pub(crate) fn cancelled_in_unwind() -> bool {
-    std::thread::panicking() && context::current_task().is_some_and(|task| task.is_cancelled())
+    std::thread::panicking() && context::is_cancelled()
 }
 
 /// What I/O returns where [`cancelled_in_unwind`] holds. Never `Interrupted`, which `write_all`
 /// retries for ever.
-pub(crate) fn cancelled_error() -> std::io::Error {
-    std::io::Error::other("the task is being cancelled: this operation would have waited")
+pub(crate) fn cancelled_error() -> io::Error {
+    io::Error::other("the task is being cancelled: this operation would have waited")
+}
+
+/// The condition of a wait that a cancellation ends in mid-unwind too: what is `ready`; where
+/// nothing is and [`cancelled_in_unwind`] holds, the error.
+pub(crate) fn or_cancelled<R>(ready: Option<R>) -> Option<io::Result<R>> {
+    match ready {
+        Some(ready) => Some(Ok(ready)),
+        None => cancelled_in_unwind().then(|| Err(cancelled_error())),
+    }
 }
 
 pub(crate) use crate::task::shield as shielded;

@@ -393,6 +393,44 @@ fn a_cancelled_tasks_io_in_no_park_does_not_wait_in_mid_unwind() {
     });
 }
 
+/// The unwind is a panic's, and the cancellation comes when a destructor waits already. Nothing is
+/// raised then: the wait has to see it, also inside `no_park`, where nothing wakes it.
+#[test]
+fn a_cancellation_ends_io_that_waits_in_mid_unwind() {
+    bounded(|| {
+        for in_no_park in [false, true] {
+            let runtime = runtime(1);
+            let (tried, refused) = (Count::new(), Count::new());
+            let (told, counted) = (tried.clone(), refused.clone());
+            let (near, _silent_peer) = UnixStream::pair().unwrap();
+            let handle = runtime.spawn(move || {
+                let near = Source::new(near).unwrap();
+                let _on_drop = OnDrop(|| {
+                    let read = || {
+                        near.read_with(|mut stream| {
+                            told.add();
+                            stream.read(&mut [0; 1])
+                        })
+                    };
+                    let read = if in_no_park { task::no_park(read) } else { read() };
+                    if read.is_err_and(|error| error.kind() == ErrorKind::Other) {
+                        counted.add();
+                    }
+                });
+                resume_unwind(Box::new("on its way out"));
+            });
+            eventually("it has to wait", || tried.is_set());
+            if !in_no_park {
+                // The one worker runs another task: the first has parked.
+                runtime.spawn(|| ()).join().unwrap();
+            }
+            shut_down(runtime);
+            assert_eq!(refused.get(), 1);
+            assert!(!was_cancelled(handle));
+        }
+    });
+}
+
 extern "C" fn compare(_: *const libc::c_void, _: *const libc::c_void) -> libc::c_int {
     sedge::time::sleep(Duration::from_millis(5));
     task::park_timeout(Duration::from_millis(5));
