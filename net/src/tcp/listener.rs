@@ -161,7 +161,7 @@ impl TcpListener {
     /// ```
     pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         let accepted = if self.settings.nonblocking() {
-            self.std().accept()
+            self.source.reading().once(std::net::TcpListener::accept)
         } else {
             self.backoff.wait();
             let accepted = self.source.read_with(std::net::TcpListener::accept);
@@ -279,6 +279,10 @@ impl TcpListener {
     /// Makes [`accept`](Self::accept) return `WouldBlock` where it would wait. Off by default.
     ///
     /// Holds for all clones, and not for the streams that are accepted.
+    ///
+    /// # Cancellation
+    /// In this mode too `accept` is a cancellation point, at entry, and a loop of it lets other
+    /// tasks run now and then.
     ///
     /// # Errors
     /// None: the descriptor has the flag in any case.

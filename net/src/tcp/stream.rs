@@ -221,6 +221,10 @@ impl TcpStream {
     /// Holds for all clones, and sets `O_NONBLOCK` on the open file. Calls that wait already go on
     /// waiting. In this mode no call parks, and each makes its system call.
     ///
+    /// # Cancellation
+    /// In this mode too reads, writes and peeks are cancellation points, at entry, and a loop of
+    /// them lets other tasks run now and then.
+    ///
     /// # Errors
     /// Those of `ioctl(2)`.
     ///

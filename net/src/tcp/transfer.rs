@@ -17,8 +17,8 @@ const MAX_BUFFERS: usize = 1024;
 /// No waiting, and no `SIGPIPE`.
 const SEND_FLAGS: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
 
-/// A call that may wait for the stream.
-type Wait<'a> = Operation<'a, std::net::TcpStream>;
+/// A call that may wait for the stream, outside non-blocking mode.
+type Call<'a> = Operation<'a, std::net::TcpStream>;
 
 impl TcpStream {
     /// Reads without taking: the next read returns the same bytes again.
@@ -52,40 +52,36 @@ impl TcpStream {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let mut peek = |stream: &std::net::TcpStream| receive(stream, buf, RecvFlags::PEEK);
-        match self.reading() {
+        let peek = |stream: &std::net::TcpStream| receive(stream, buf, RecvFlags::PEEK);
+        if self.settings.nonblocking() {
+            self.reading().once(peek)
+        } else {
             // Not `transfer`: a short peek leaves data behind.
-            Some(reading) => reading.run(peek),
-            None => peek(self.std()),
+            self.reading().run(peek)
         }
     }
 
-    /// A call that waits for something to read; none in non-blocking mode.
+    /// A call that waits for something to read.
     #[inline]
-    fn reading(&self) -> Option<Wait<'_>> {
-        let waits = !self.settings.nonblocking();
-        waits.then(|| self.source.reading().timeout(self.settings.read_timeout()))
+    fn reading(&self) -> Call<'_> {
+        self.source.reading().timeout(self.settings.read_timeout())
     }
 
-    /// A call that waits for room; none in non-blocking mode.
+    /// A call that waits for room.
     #[inline]
-    fn writing(&self) -> Option<Wait<'_>> {
-        let waits = !self.settings.nonblocking();
-        waits.then(|| self.source.writing().timeout(self.settings.write_timeout()))
+    fn writing(&self) -> Call<'_> {
+        self.source.writing().timeout(self.settings.write_timeout())
     }
 
-    /// Moves up to `len` bytes by `op`, which is repeated as long as `wait` waits.
+    /// Moves up to `len` bytes by `op`, which is repeated as long as `call` waits.
     #[inline]
     fn transfer(
         &self,
-        wait: Option<Wait<'_>>,
+        call: Call<'_>,
         len: usize,
-        mut op: impl FnMut(&std::net::TcpStream) -> io::Result<usize>,
+        op: impl FnMut(&std::net::TcpStream) -> io::Result<usize>,
     ) -> io::Result<usize> {
-        match wait {
-            Some(wait) => wait.transfer(len, op),
-            None => op(self.std()),
-        }
+        if self.settings.nonblocking() { call.once(op) } else { call.transfer(len, op) }
     }
 }
 

@@ -4,11 +4,12 @@ use std::io::{BufWriter, Read, Write};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use sedge_net::{TcpListener, TcpStream};
 use sedge_runtime::{runtime, spawn, task};
 
-use crate::environment::until;
+use crate::environment::{HUNG, until};
 
 fn on_workers(workers: usize, body: impl FnOnce()) {
     runtime::Builder::new().workers(workers).run(body).unwrap();
@@ -145,6 +146,41 @@ fn a_flush_in_a_destructor_does_not_wait() {
         until(|| written.load(Ordering::Relaxed));
         std::mem::forget(here);
     });
+}
+
+/// Loops of calls that never wait let other tasks run, and end with their runtime.
+#[test]
+fn calls_in_nonblocking_mode_starve_nobody_and_are_cancelled() {
+    let (dropped, looping) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    on_workers(1, || {
+        let task = |mut call: Box<dyn FnMut() + Send>| {
+            let (looping, flag) = (looping.clone(), Flag(dropped.clone()));
+            spawn(move || {
+                let _flag = flag;
+                looping.fetch_add(1, Ordering::Relaxed);
+                let since = Instant::now();
+                loop {
+                    call();
+                    assert!(since.elapsed() < HUNG, "it keeps its worker");
+                }
+            })
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let (mut here, there) = pair();
+        here.set_nonblocking(true).unwrap();
+        let (mut full, peeked) = (here.try_clone().unwrap(), here.try_clone().unwrap());
+        let tasks = [
+            task(Box::new(move || drop(listener.accept()))),
+            task(Box::new(move || drop(here.read(&mut [0; 1])))),
+            task(Box::new(move || drop(peeked.peek(&mut [0; 1])))),
+            task(Box::new(move || drop(full.write(&[0; 1 << 16])))),
+        ];
+        until(|| looping.load(Ordering::Relaxed) == 4);
+        assert!(!tasks.iter().any(|task| task.is_finished()));
+        std::mem::forget(there);
+    });
+    assert_eq!(dropped.load(Ordering::Relaxed), 4);
 }
 
 /// The unwind is a panic's, and the cancellation comes when a destructor waits already.

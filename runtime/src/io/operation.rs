@@ -17,7 +17,7 @@ use crate::wait::{self, TimedOut};
 ///
 /// # Blocking
 /// [`run`](Self::run), [`transfer`](Self::transfer) and [`ready`](Self::ready) park the task; on a
-/// plain thread and in `no_park` they block the thread.
+/// plain thread and in `no_park` they block the thread. [`once`](Self::once) does neither.
 ///
 /// # Cancellation
 /// They are cancellation points, at entry and while they wait. In a destructor of a task that is
@@ -163,6 +163,38 @@ impl<'a, T: AsFd> Operation<'a, T> {
     pub fn ready(self) -> io::Result<()> {
         let direction = self.direction;
         self.run(|source| poll_now(source, direction))
+    }
+
+    /// Calls `op` once, and does not wait: for sources in a mode in which calls say `WouldBlock`.
+    /// The limits in time have no effect.
+    ///
+    /// What calling `op` on [`Source::get_ref`] lacks: a loop of these calls lets other tasks run
+    /// now and then, and ends when its task is cancelled.
+    ///
+    /// # Blocking
+    /// Neither parks nor blocks.
+    ///
+    /// # Cancellation
+    /// A cancellation point, at entry.
+    ///
+    /// # Errors
+    /// Those of `op`, `WouldBlock` included.
+    ///
+    /// # Examples
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// # use std::net::UdpSocket;
+    /// # fn main() -> std::io::Result<()> {
+    /// let source = sedge::io::Source::new(UdpSocket::bind("127.0.0.1:0")?)?;
+    /// let error = source.reading().once(|s| s.recv(&mut [0; 1500])).unwrap_err();
+    /// assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[inline]
+    pub fn once<R>(self, op: impl FnOnce(&T) -> io::Result<R>) -> io::Result<R> {
+        wait::checkpoint();
+        op(self.source.get_ref())
     }
 
     #[inline]
