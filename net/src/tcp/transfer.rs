@@ -108,9 +108,12 @@ impl Read for &TcpStream {
 
 impl Write for &TcpStream {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.transfer(self.writing(), buf.len(), |stream| {
-            Ok(rustix::net::send(stream, buf, SEND_FLAGS)?)
-        })
+        let send = |stream: &std::net::TcpStream| Ok(rustix::net::send(stream, buf, SEND_FLAGS)?);
+        if buf.is_empty() {
+            // Nothing needs no room. The call tells whether the stream can still be written.
+            return self.writing().once(send);
+        }
+        self.transfer(self.writing(), buf.len(), send)
     }
 
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {

@@ -1,11 +1,11 @@
 //! The same bodies, against std's types and Sedge's: same results, same errors.
 
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
-use crate::environment::{SEDGE, STD};
+use crate::environment::{HUNG, SEDGE, STD};
 
 /// A runs-everywhere test: `name => |on| body`, for std's types and for Sedge's.
 macro_rules! parity {
@@ -97,6 +97,18 @@ parity! {
         let mut bufs: Vec<_> = bytes.iter_mut().map(|b| IoSliceMut::new(b)).collect();
         let n = here.read_vectored(&mut bufs).unwrap();
         assert_eq!(n, 1024);
+    }
+
+    a_write_of_nothing_does_not_wait(_on) {
+        let (_here, mut there) = pair();
+        there.set_write_timeout(Some(Duration::from_millis(20))).unwrap();
+        while there.write(&[0; 1 << 16]).is_ok() {}
+        there.set_write_timeout(Some(HUNG)).unwrap();
+        let since = Instant::now();
+        assert_eq!(there.write(&[]).unwrap(), 0);
+        assert!(since.elapsed() < HUNG, "it waited for room");
+        there.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(same(&there.write(&[]).unwrap_err()), os(rustix::io::Errno::PIPE));
     }
 
     addresses_in_use(_on) {
