@@ -99,6 +99,10 @@ impl Read for &TcpStream {
         let count = bufs.len().min(MAX_BUFFERS);
         let bufs = &mut bufs[..count];
         let len = bufs.iter().map(|buf| buf.len()).sum();
+        if len == 0 {
+            // As `readv(2)`, by which std's reads, and which does not ask the socket.
+            return Ok(0);
+        }
         self.transfer(self.reading(), len, |stream| {
             let mut control = RecvAncillaryBuffer::default();
             Ok(rustix::net::recvmsg(stream, bufs, &mut control, RecvFlags::DONTWAIT)?.bytes)
@@ -119,6 +123,10 @@ impl Write for &TcpStream {
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         let bufs = &bufs[..bufs.len().min(MAX_BUFFERS)];
         let len = bufs.iter().map(|buf| buf.len()).sum();
+        if len == 0 {
+            // As `writev(2)`.
+            return Ok(0);
+        }
         self.transfer(self.writing(), len, |stream| {
             let mut control = SendAncillaryBuffer::default();
             Ok(rustix::net::sendmsg(stream, bufs, &mut control, SEND_FLAGS)?)

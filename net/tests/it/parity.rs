@@ -111,6 +111,25 @@ parity! {
         assert_eq!(same(&there.write(&[]).unwrap_err()), os(rustix::io::Errno::PIPE));
     }
 
+    vectored_calls_of_nothing_do_not_ask_the_socket(_on) {
+        let (mut here, mut there) = pair();
+        let soon = Some(Duration::from_millis(20));
+        here.set_read_timeout(soon).unwrap();
+        there.set_write_timeout(soon).unwrap();
+        while there.write(&[0; 1 << 16]).is_ok() {}
+        assert_eq!(there.write_vectored(&[]).unwrap(), 0);
+        assert_eq!(there.write_vectored(&[IoSlice::new(b""); 2000]).unwrap(), 0);
+        there.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(there.write_vectored(&[IoSlice::new(b"")]).unwrap(), 0);
+        // Nothing comes this way.
+        there.set_read_timeout(soon).unwrap();
+        assert_eq!(there.read_vectored(&mut []).unwrap(), 0);
+        assert_eq!(there.read_vectored(&mut [IoSliceMut::new(&mut [])]).unwrap(), 0);
+        // What came is still there.
+        assert_eq!(here.read_vectored(&mut [IoSliceMut::new(&mut [])]).unwrap(), 0);
+        assert_eq!(here.read(&mut [1; 1]).unwrap(), 1);
+    }
+
     addresses_in_use(_on) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let e = TcpListener::bind(listener.local_addr().unwrap()).unwrap_err();
