@@ -85,7 +85,12 @@ impl TcpStream {
     }
 }
 
-fn receive(stream: &std::net::TcpStream, buf: &mut [u8], flags: RecvFlags) -> io::Result<usize> {
+/// Receives what is there, without waiting.
+pub(super) fn receive(
+    stream: &std::net::TcpStream,
+    buf: &mut [u8],
+    flags: RecvFlags,
+) -> io::Result<usize> {
     let (_, n) = rustix::net::recv(stream, buf, RecvFlags::DONTWAIT | flags)?;
     Ok(n)
 }

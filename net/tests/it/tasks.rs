@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use rustix::net::RecvFlags;
 use sedge_net::{TcpListener, TcpStream};
+use sedge_runtime::signal::Graceful;
 use sedge_runtime::{runtime, spawn, task};
 
 use crate::environment::{HUNG, until};
@@ -225,6 +227,49 @@ fn waits_in_mid_unwind_are_cancelled() {
         std::mem::forget((peer, other_peer));
     });
     assert_eq!(refused.load(Ordering::Relaxed), 3);
+}
+
+/// The first byte of a request has arrived when the stop comes, and its task has not run yet. What
+/// follows is read all the same; a connection that has nothing is ended.
+#[test]
+fn a_stop_does_not_cut_off_what_has_begun_to_arrive() {
+    on_workers(1, || {
+        let stop = Graceful::new();
+        let (waiting, begun) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let serve = |mut stream: TcpStream| {
+            let (open, waiting, begun) = (stop.guard(), waiting.clone(), begun.clone());
+            spawn(move || {
+                let mut request = [0; 2];
+                waiting.fetch_add(1, Ordering::Relaxed);
+                match open.until(&stream, || (&stream).read(&mut request[..1])).unwrap() {
+                    Some(1) => {}
+                    ended => return ended,
+                }
+                begun.fetch_add(1, Ordering::Relaxed);
+                stream.read_exact(&mut request[1..]).unwrap();
+                assert_eq!(&request, b"ab");
+                Some(2)
+            })
+        };
+        let ((here, mut there), (idle, _silent)) = (pair(), pair());
+        there.set_nodelay(true).unwrap();
+        let look = here.try_clone().unwrap();
+        let (busy, idle) = (serve(here), serve(idle));
+        // One worker: both have parked.
+        until(|| waiting.load(Ordering::Relaxed) == 2);
+        there.write_all(b"a").unwrap();
+        // Without letting go of the worker.
+        let since = Instant::now();
+        while rustix::net::recv(&look, &mut [0], RecvFlags::PEEK | RecvFlags::DONTWAIT).is_err() {
+            assert!(since.elapsed() < HUNG);
+        }
+        stop.stop();
+        until(|| begun.load(Ordering::Relaxed) == 1);
+        there.write_all(b"b").unwrap();
+        assert_eq!(busy.join().unwrap(), Some(2));
+        assert_eq!(idle.join().unwrap(), Some(0));
+        stop.wait(HUNG).unwrap();
+    });
 }
 
 /// Inside `no_park` a wait blocks the thread, and the task's registration is no hindrance.

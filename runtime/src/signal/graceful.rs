@@ -251,7 +251,9 @@ impl Graceful {
     /// Runs `f`, which waits for new work on `target`, and ends that wait when the stop begins.
     ///
     /// Returns `None` if the stop has begun already, without running `f`, or if `f` failed because
-    /// of it. What `f` got hold of in the last moment is returned, and is to be finished.
+    /// of it. What `f` got hold of in the last moment is returned, and is to be finished. If it is
+    /// the beginning of a request, the rest can still be read where the target spares what has
+    /// begun to arrive ([`Interrupt::interrupt`]), as a TCP stream does.
     ///
     /// The interruption is for good, and for all who wait on `target` in the same way: a connection
     /// that is read by several tasks is ended for all of them.

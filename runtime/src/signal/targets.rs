@@ -37,7 +37,8 @@ use slab::Slab;
 ///
 /// impl Interrupt for Connection {
 ///     fn interrupt(&self) {
-///         // What has been received can still be read; after that, reads return 0.
+///         // What has been received can still be read; after that, reads return 0. A request here
+///         // is one byte, so none is cut off.
 ///         let _ = self.0.get_ref().shutdown(Shutdown::Read);
 ///     }
 /// }
@@ -58,9 +59,10 @@ use slab::Slab;
 /// # }
 /// ```
 pub trait Interrupt: Sync {
-    /// Ends the wait in progress, and those to come. Called by the task or thread that stops, at
-    /// most once. Must not wait. A panic keeps the stop from nobody else: it goes on, in whoever
-    /// stops, when all have been told.
+    /// Ends the wait in progress, and those to come; not where what is waited for has come already,
+    /// since that ends the wait by itself, and what follows of it is still to be read. Called by
+    /// the task or thread that stops, at most once. Must not wait. A panic keeps the stop from
+    /// nobody else: it goes on, in whoever stops, when all have been told.
     fn interrupt(&self);
 }
 
