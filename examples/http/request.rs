@@ -112,7 +112,8 @@ impl Request {
             Err(_) => return Err(Refused(BAD_REQUEST)),
         };
         self.method.push_str(head.method.unwrap_or_default());
-        self.path.push_str(path(head.path.unwrap_or_default()));
+        let target = head.path.unwrap_or_default();
+        self.path.push_str(path(target).ok_or(Refused(BAD_REQUEST))?);
         self.http_1_0 = head.version == Some(0);
         self.expects_continue = false;
         let (mut hosts, mut framing) = (0, None);
@@ -187,12 +188,25 @@ fn read_line(wire: &mut Wire<'_>) -> Result<Vec<u8>> {
 }
 
 /// The path in a request's target. A client that takes this server for a proxy names the host, too:
-/// `http://host/path?query`.
-fn path(target: &str) -> &str {
-    let path = target
-        .strip_prefix("http://")
-        .map_or(target, |rest| rest.find('/').map_or("/", |slash| &rest[slash..]));
-    path.split_once('?').map_or(path, |(path, _)| path)
+/// `http://host/path?query`. There is no path to be told where the host's name is empty, nor in a
+/// target with a fragment, which a client keeps to itself.
+fn path(target: &str) -> Option<&str> {
+    const SCHEME: &str = "http://";
+    if target.contains('#') {
+        return None;
+    }
+    let path = match target.split_at_checked(SCHEME.len()) {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case(SCHEME) => {
+            let end = rest.find(['/', '?']).unwrap_or(rest.len());
+            match rest.split_at(end) {
+                ("", _) => return None,
+                (_, path) if path.starts_with('/') => path,
+                _ => "/",
+            }
+        }
+        _ => target,
+    };
+    Some(path.split_once('?').map_or(path, |(path, _)| path))
 }
 
 /// Whether a comma-separated header has this value among its own.
