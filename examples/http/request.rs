@@ -172,8 +172,15 @@ impl Request {
             }
         }
         // Trailers, which nobody asked for, end with an empty line.
-        while !read_line(wire)?.is_empty() {}
-        Ok(())
+        loop {
+            let line = read_line(wire)?;
+            if line.is_empty() {
+                return Ok(());
+            }
+            if !is_field(line) {
+                return Err(Refused(BAD_REQUEST));
+            }
+        }
     }
 }
 
@@ -185,6 +192,13 @@ fn read_line(wire: &mut Wire<'_>) -> Result<Vec<u8>> {
         return Err(Refused(BAD_REQUEST));
     }
     Ok(line)
+}
+
+/// Whether a trailer is what a head may hold, and not, say, another request.
+fn is_field(mut line: Vec<u8>) -> bool {
+    line.extend_from_slice(b"\r\n\r\n");
+    let mut fields = [httparse::EMPTY_HEADER];
+    httparse::parse_headers(&line, &mut fields).is_ok_and(|parsed| parsed.is_complete())
 }
 
 /// The path in a request's target. A client that takes this server for a proxy names the host, too:
