@@ -30,6 +30,12 @@ impl From<std::net::TcpStream> for TcpStream {
 }
 
 /// The listener's mode is kept: `accept` on a non-blocking one returns `WouldBlock`.
+///
+/// The descriptor itself becomes a non-blocking one, and so do its duplicates: the flag belongs to
+/// the open file. So a duplicate that becomes a listener of its own is in non-blocking mode, until
+/// [`set_nonblocking(false)`](TcpListener::set_nonblocking) says otherwise;
+/// [`TcpListener::try_clone`] has no such trap. Who clears the flag on a duplicate, as std's
+/// `set_nonblocking` does, makes `accept` block its worker.
 impl From<std::net::TcpListener> for TcpListener {
     fn from(listener: std::net::TcpListener) -> Self {
         Self::from_foreign(listener)
@@ -44,7 +50,8 @@ impl From<TcpStream> for std::net::TcpStream {
 }
 
 /// The descriptor becomes a blocking one, unless [`TcpListener::set_nonblocking`] said otherwise.
-/// Clones of the listener are not to be used any more: they would block their workers.
+/// Clones of the listener are not to be used any more: they share the flag, and would block their
+/// workers.
 impl From<TcpListener> for std::net::TcpListener {
     fn from(listener: TcpListener) -> Self {
         listener.into_std()
@@ -54,12 +61,14 @@ impl From<TcpListener> for std::net::TcpListener {
 /// All that goes by way of std's type.
 macro_rules! conversions {
     ($($type:ident),*) => {$(
+        /// As the conversion from std's type.
         impl From<OwnedFd> for $type {
             fn from(fd: OwnedFd) -> Self {
                 std::net::$type::from(fd).into()
             }
         }
 
+        /// As the conversion from std's type.
         impl From<Socket> for $type {
             fn from(socket: Socket) -> Self {
                 std::net::$type::from(socket).into()

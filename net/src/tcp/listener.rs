@@ -120,6 +120,9 @@ impl TcpListener {
     /// Another handle to the same socket, with a descriptor of its own. The non-blocking mode is
     /// shared.
     ///
+    /// So is `O_NONBLOCK`, which the descriptor of a listener always has: turn none of the clones
+    /// into std's type while others are in use, since that clears it for all.
+    ///
     /// # Errors
     /// At the limit on descriptors (`EMFILE`, `ENFILE`).
     ///
