@@ -195,9 +195,9 @@ fn a_timeout_takes_no_wake_with_it() {
     });
 }
 
-/// The limit is another task's to set, change and clear at any moment, also between the reader's look
-/// and its park: no byte is lost, no read ends otherwise than by a byte or by its limit, and the timer
-/// of one read ends no later one.
+/// The limit is another task's to set, change and clear at any moment, also between the reader's
+/// look and its park: no byte is lost, no read ends otherwise than by a byte or by its limit, and
+/// the timer of one read ends no later one.
 #[test]
 fn a_time_limit_is_changed_by_another() {
     const BYTES: usize = 2_000;

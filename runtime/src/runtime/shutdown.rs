@@ -89,8 +89,8 @@ fn end(shared: &Shared) {
     stack::trim();
 }
 
-/// Waits for a thread to end, unless it is the calling one: the runtime may end in a destructor of one
-/// of its own threads' locals.
+/// Waits for a thread to end, unless it is the calling one: the runtime may end in a destructor of
+/// one of its own threads' locals.
 fn join(handle: thread::JoinHandle<()>) {
     if handle.thread().id() != thread::current().id() {
         let _ = handle.join();

@@ -10,8 +10,8 @@
 //! permit and then looks whether the runtime is closed. In the single order of these, either the
 //! closer waits for that permit or the spawner is turned away.
 //!
-//! What a worker has in hand is changed by that worker alone, Relaxed: to others it is a figure, for
-//! the count of tasks that are abandoned.
+//! What a worker has in hand is changed by that worker alone, Relaxed: to others it is a figure,
+//! for the count of tasks that are abandoned.
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};

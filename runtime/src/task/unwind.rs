@@ -19,11 +19,11 @@
 //! A task that parks takes a token from the bank and finishes it; when it resumes it begins one, on
 //! the same stack, and leaves it there. So there are as many tokens as tasks were ever parked in
 //! mid-unwind at a time. The first have to be begun by another thread than a worker's, and surplus
-//! ones finished by one: by the *minter*, a thread that runs no other code, so that its own count is
-//! nobody's business. It is started when it is first needed, and stays.
+//! ones finished by one: by the *minter*, a thread that runs no other code, so that its own count
+//! is nobody's business. It is started when it is first needed, and stays.
 //!
-//! Where no token can be had, for want of memory or of that thread, the task does not park: its wait
-//! returns for no reason, as waits may, and meanwhile its worker blocks.
+//! Where no token can be had, for want of memory or of that thread, the task does not park: its
+//! wait returns for no reason, as waits may, and meanwhile its worker blocks.
 //!
 //! # Invariants
 //!
@@ -159,7 +159,8 @@ fn mint() {
     }
 }
 
-/// As many tokens as there are stacks for; if there is none, idle ones of other sizes are given back.
+/// As many tokens as there are stacks for; if there is none, idle ones of other sizes are given
+/// back.
 fn begin_batch(stacks: &mut StackCache) -> Vec<Token> {
     let size = StackSize::new(STACK_BYTES_MIN).expect("the smallest size is a size");
     let tokens: Vec<_> = (0..BATCH).map_while(|_| stacks.take(size).ok().map(begin)).collect();

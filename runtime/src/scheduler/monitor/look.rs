@@ -162,7 +162,8 @@ fn retire_added(shared: &Shared) {
     }
 }
 
-/// Has an added worker that was to go, and is free, take new homes again. Returns whether there is one.
+/// Has an added worker that was to go, and is free, take new homes again. Returns whether there is
+/// one.
 fn keep_one(shared: &Shared) -> bool {
     let kept = shared.remotes().filter(|remote| !remote.progress.is_stuck());
     let kept = kept.into_iter().find(|remote| remote.change_seat(Seat::Retiring, Seat::Extra));

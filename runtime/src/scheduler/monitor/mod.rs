@@ -6,7 +6,8 @@
 //! while fresh tasks wait it adds an extra worker. A task that keeps its worker for a second is
 //! named.
 //!
-//! Between looks the monitor also gives idle stacks back, and tries again for tasks that found none.
+//! Between looks the monitor also gives idle stacks back, and tries again for tasks that found
+//! none.
 //!
 //! `look` is what it does at each tick; here is when.
 //!
