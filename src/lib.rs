@@ -49,6 +49,7 @@
 //! | `set_read_timeout` | `timeout(…).await` | `SetReadDeadline` | `set_read_timeout` |
 //! | `thread::sleep` | `time::sleep` | `time.Sleep` | [`time::sleep`] |
 //! | `thread::park`, `unpark` | `Notify` | a channel | [`task::park`], [`task::Task::unpark`] |
+//! | `mpsc::channel` | `mpsc` | `chan` | a channel for futures in [`task::block_on`] |
 //! | `thread::yield_now` | `yield_now` | `runtime.Gosched` | [`task::yield_now`] |
 //! | any call that blocks | `spawn_blocking` | any call that blocks | [`blocking()`](fn@blocking) |
 //! | an executor's `block_on` | `.await` | | [`task::block_on`] |
@@ -145,7 +146,14 @@
 //! #           stopper.stop();
 //! #           Ok::<_, io::Error>((first, answers.count()))
 //! #       });
-//!         while let Some((conn, _)) = stop.until(&listener, || listener.accept())? {
+//!         loop {
+//!             let (conn, _) = match stop.until(&listener, || listener.accept()) {
+//!                 Ok(Some(accepted)) => accepted,
+//!                 // The stop has begun.
+//!                 Ok(None) => break,
+//!                 // At a limit `accept` waits a moment by itself: serve on.
+//!                 Err(_) => continue,
+//!             };
 //!             let open = stop.guard();
 //!             sedge::spawn(move || serve(&conn, &open));
 //!         }
@@ -171,7 +179,8 @@
 //! ```
 //!
 //! What has not ended when the root task returns is cancelled, and has
-//! [`shutdown_timeout`](runtime::Builder::shutdown_timeout) to unwind: 30 seconds by default.
+//! [`shutdown_timeout`](runtime::Builder::shutdown_timeout) to unwind: 30 seconds by default. The
+//! two limits add up: where a supervisor kills after 30 seconds, choose both smaller.
 //!
 //! # The three rules
 //!
@@ -234,13 +243,16 @@
 //! - Older kernels: guards by `mprotect`, two mappings each. `vm.max_map_count` is 65,530 by
 //!   default and allows about 32,000 tasks; `sysctl -w vm.max_map_count=2100000` a million.
 //!
+//! Each connection is a descriptor, too, and the soft limit is often 1,024 (`ulimit -n`). Sedge
+//! does not raise it, as Go does: the examples do, by the `rlimit` crate.
+//!
 //! At a limit [`task::Builder::spawn`] returns an error that names it, and [`spawn`] panics. A task
 //! that was accepted starts as soon as there is a stack.
 //!
 //! # Debugging
 //!
-//! - **Names.** [`task::Builder::name`] names a task in every message about it. A panic says `in
-//!   task 'parser' (id 3):` before the usual lines.
+//! - **Names.** [`task::Builder::name`] names a task in the messages about it (of a migrating hog
+//!   there is the id alone). A panic says `in task 'parser' (id 3):` before the usual lines.
 //! - **A hog.** A task that keeps its worker for a second while others live there is reported:
 //!   `sedge: task 'report' (id 2) has kept worker 0 for 1.0 s, and 3 other tasks live there.` It
 //!   breaks one of the first two rules. A debugger shows where: the thread of worker 1 is called

@@ -1,9 +1,12 @@
 //! What runs here: the one file with thread-locals.
 //!
 //! A started task may be resumed on another thread (a migrating one), and LLVM assumes that the
-//! address of a thread-local does not change inside a function. So every accessor is out of line,
-//! reads afresh, and gives no reference to the thread-local itself. What it gives is a reference to
-//! the worker: good until the next switch, after which it is asked for again.
+//! address of a thread-local does not change inside a function. So what a task may call reads the
+//! address in a function that is out of line (`worker_ptr`, `client`, `thread_parker`,
+//! `keep_thread`), afresh each time, and gives no reference to the thread-local itself. What it
+//! gives is a reference to the worker: good until the next switch, after which it is asked for
+//! again. `enter` and `work_for` need not be out of line: they run on a thread's own stack, which
+//! never moves.
 #![expect(
     unsafe_code,
     reason = "pointers to the worker whose loop runs on this thread, or to whom it works for"
@@ -22,8 +25,8 @@ thread_local! {
     /// The worker whose loop this thread runs.
     static WORKER: Cell<*const Worker> = const { Cell::new(ptr::null()) };
 
-    /// For a thread of the blocking pool: for whom it works.
-    static LENDER: Cell<Option<Lender>> = const { Cell::new(None) };
+    /// For a thread that is no worker (of the pool, or the monitor): for whom it works.
+    static CLIENT: Cell<Option<Client>> = const { Cell::new(None) };
 
     /// Touched on a thread that is not to end.
     static KEPT: Kept = const { Kept };
@@ -114,33 +117,34 @@ pub(crate) fn spend_budget() -> Option<TaskRef> {
 
 /// Calls `f` with this thread's worker and the runtime that the caller spawns into: the one that
 /// its task entered by `run`, or its worker's; on a thread of the pool, that of the task whose
-/// closure it runs. `f` must not switch stacks.
+/// closure it runs; on the monitor, its own. `f` must not switch stacks.
 #[inline]
 pub(crate) fn with_runtime<R>(f: impl FnOnce(Option<&Worker>, Option<&Shared>) -> R) -> R {
     with_worker(|worker| match worker {
         Some(worker) => f(Some(worker), Some(worker.spawns_into())),
-        // SAFETY: set by `work_for` for a task that waits, and with it its runtimes, until the
-        // guard is gone.
-        None => f(None, lender().and_then(|lender| unsafe { lender.spawns_into.as_ref() })),
+        // SAFETY: set by `work_for`, whose client (a task that waits, or the monitor's runtime)
+        // outlives the guard.
+        None => f(None, client().and_then(|client| unsafe { client.spawns_into.as_ref() })),
     })
 }
 
-/// Whether the caller is a task of `shared`, or runs a closure for one on a thread of the pool.
+/// Whether the caller is a task of `shared`, runs a closure for one on a thread of the pool, or is
+/// its monitor.
 pub(crate) fn is_inside(shared: &Shared) -> bool {
     // A thread of the pool may have started a runtime of its own meanwhile.
-    lender().is_some_and(|lender| ptr::eq(lender.home, shared))
+    client().is_some_and(|client| ptr::eq(client.home, shared))
         || with_worker(|worker| worker.is_some_and(|worker| worker.is_of(shared)))
 }
 
 /// For whom a thread that is no worker works: for the task whose closure a thread of the pool runs,
 /// which waits meanwhile and so keeps both runtimes; the monitor for its own.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Lender {
+pub(crate) struct Client {
     home: *const Shared,
     spawns_into: *const Shared,
 }
 
-impl Lender {
+impl Client {
     /// One of `shared`'s own threads.
     pub(crate) fn of(shared: &Arc<Shared>) -> Self {
         Self { home: Arc::as_ptr(shared), spawns_into: Arc::as_ptr(shared) }
@@ -156,27 +160,27 @@ impl Lender {
     }
 }
 
-/// Makes this thread work for `lender` while the guard lives.
+/// Makes this thread work for `client` while the guard lives.
 ///
 /// # Safety
 ///
-/// The lender waits until then.
-pub(crate) unsafe fn work_for(lender: Option<Lender>) -> impl Drop {
-    struct Stop(Option<Lender>);
+/// The client waits until then.
+pub(crate) unsafe fn work_for(client: Option<Client>) -> impl Drop {
+    struct Stop(Option<Client>);
 
     impl Drop for Stop {
         fn drop(&mut self) {
-            LENDER.set(self.0);
+            CLIENT.set(self.0);
         }
     }
 
-    Stop(LENDER.replace(lender))
+    Stop(CLIENT.replace(client))
 }
 
 /// Out of line, as [`worker_ptr`] is.
 #[inline(never)]
-fn lender() -> Option<Lender> {
-    LENDER.try_with(Cell::get).ok().flatten()
+fn client() -> Option<Client> {
+    CLIENT.try_with(Cell::get).ok().flatten()
 }
 
 /// What the overflow handler asks, in a signal handler: only reads.

@@ -29,8 +29,8 @@ use std::sync::Arc;
 use std::{fmt, process, thread};
 
 use super::done::Done;
-use crate::context::{self, Lender};
-use crate::wait;
+use crate::context::{self, Client};
+use crate::task;
 
 /// A piece of blocking work. Dropped without having run, it still finishes: see [`lend`].
 pub(super) struct Job {
@@ -97,7 +97,7 @@ impl fmt::Debug for Job {
 }
 
 struct Frame<F, T> {
-    lender: Option<Lender>,
+    client: Option<Client>,
     closure: UnsafeCell<Option<F>>,
     result: UnsafeCell<Option<thread::Result<T>>>,
 }
@@ -112,7 +112,7 @@ where
     T: Send,
 {
     let frame = Frame {
-        lender: Lender::current(),
+        client: Client::current(),
         closure: UnsafeCell::new(Some(f)),
         result: UnsafeCell::new(None),
     };
@@ -122,7 +122,7 @@ where
     // INVARIANT 3: the one work of this frame.
     let work = Work::Borrowed { frame: (&raw const frame).cast(), run: run_frame::<F, T> };
     submit(Job { work: Some(work), done: done.clone(), caller });
-    wait::shielded(|| done.wait());
+    task::shield(|| done.wait());
     guard.disarm();
     match frame.result.into_inner() {
         Some(Ok(value)) => value,
@@ -145,7 +145,7 @@ unsafe fn run_frame<F: FnOnce() -> T, T>(frame: *const ()) {
     // SAFETY: no other use, as the caller promised; the reference ends with the statement.
     let f = unsafe { &mut *frame.closure.get() }.take().expect("a job runs once");
     // SAFETY: who made the frame waits until this returns.
-    let _working = unsafe { context::work_for(frame.lender) };
+    let _working = unsafe { context::work_for(frame.client) };
     // A closure that panics has broken only what it captured, which went with it.
     let result = catch_unwind(AssertUnwindSafe(f));
     // SAFETY: as above.

@@ -57,7 +57,9 @@ use crate::{context, wait};
 ///
 /// A cancellation point at entry: a task that is cancelled there does not call `f`. Once `f` is on
 /// its way it is waited for, because it may borrow from this very stack: an `f` that never returns
-/// holds its thread, its task, and the end of the runtime.
+/// holds its thread, its task, and the end of the runtime for its `shutdown_timeout`. Then the task
+/// is abandoned, and the thread that called `run` does not end any more, unless it is the main
+/// thread.
 ///
 /// # Panics
 ///

@@ -46,8 +46,7 @@ use crate::task::{self, JoinHandle, spawn_root};
 pub use builder::Builder;
 pub(crate) use default::default;
 pub use metrics::{Metrics, metrics};
-pub(crate) use shutdown::Gone;
-pub(crate) use thread::start_worker;
+pub(crate) use thread::{WorkerThreads, start_worker};
 
 /// The root task's stack, where the runtime's are not larger: it is the program's `main`, and it is
 /// one. Address space only.

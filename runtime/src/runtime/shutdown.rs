@@ -3,48 +3,22 @@
 //!
 //! 1. The phase becomes *stopping*. Every worker cancels its tasks and goes on until none is left
 //!    anywhere (all permits are back). No task can be spawned from outside any more.
-//! 2. Worker threads leave; each counts itself out of [`Gone`].
+//! 2. Worker threads leave; each counts itself out of [`WorkerThreads`](super::WorkerThreads).
 //! 3. The blocking pool ends, then the monitor.
 //! 4. Pollers are retired, and no thread outside is in the middle of a wake: the memory may go.
 //!
-//! If time is up before 2, the phase becomes *abandoned*, and from then on nothing is freed.
+//! If time is up before 3 is done (a worker, a job of the pool or a task is left), the phase
+//! becomes *abandoned*, and from then on nothing is freed.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use std::{mem, thread};
 
 use crate::scheduler::{Phase, Shared, Worker};
-use crate::wait::{self, WaitQueue};
 use crate::{context, stack};
 
 /// How long abandoned workers get to notice.
 const GRACE: Duration = Duration::from_millis(100);
-
-/// Worker threads that have not ended. `SeqCst`, though the queue's lock would do: who ends counts
-/// itself out and then takes that lock to wake; who waits looks at the count under it.
-#[derive(Debug, Default)]
-pub(crate) struct Gone {
-    threads: AtomicUsize,
-    waiters: WaitQueue,
-}
-
-impl Gone {
-    pub(super) fn thread_starts(&self) {
-        self.threads.fetch_add(1, Ordering::SeqCst);
-    }
-
-    pub(super) fn thread_ends(&self) {
-        self.threads.fetch_sub(1, Ordering::SeqCst);
-        self.waiters.wake_all();
-    }
-
-    /// Waits until all have ended. False if `deadline` passes first.
-    fn wait(&self, deadline: Option<Instant>) -> bool {
-        let ended = || (self.threads.load(Ordering::SeqCst) == 0).then_some(());
-        wait::shielded(|| self.waiters.wait_until(deadline, ended)).is_ok()
-    }
-}
 
 /// Whether a runtime has been shut down.
 pub(super) fn is_over(shared: &Shared) -> bool {
@@ -68,7 +42,7 @@ pub(super) fn shutdown(
         worker.limit_sleep(deadline);
         worker.run(|worker| worker.may_leave() || late());
     }
-    let workers_left = shared.gone.wait(deadline);
+    let workers_left = shared.worker_threads.wait_until_none(deadline);
     let jobs = if workers_left { shared.pool.shutdown(deadline) } else { 0 };
     if workers_left && jobs == 0 && shared.permits.all_back() {
         end(shared);
@@ -100,7 +74,7 @@ fn join(handle: thread::JoinHandle<()>) {
 /// Leaves what has not ended for ever: tasks, and with them the runtime that they point to.
 fn abandon(shared: &Arc<Shared>) -> usize {
     shared.enter_phase(Phase::Abandoned);
-    shared.gone.wait(Some(Instant::now() + GRACE));
+    shared.worker_threads.wait_until_none(Some(Instant::now() + GRACE));
     // Sources that tasks of other runtimes wait for, too.
     shared.remotes().for_each(|remote| remote.retire_poller());
     // Nobody is left whom it could help, and it would never sleep.
@@ -116,7 +90,9 @@ fn abandon(shared: &Arc<Shared>) -> usize {
         };
         eprintln!(
             "sedge: the runtime stopped with {tasks} that had not ended in time: {they_are} \
-             abandoned. Memory is leaked, and threads that ran such tasks never end"
+             abandoned. Memory is leaked, and threads that ran such tasks never end. help: a task \
+             may wait in `blocking`, in `task::shield` or in a destructor, or compute: end it before \
+             the root task returns, or raise runtime::Builder::shutdown_timeout"
         );
     }
     mem::forget(shared.clone());

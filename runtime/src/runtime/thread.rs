@@ -1,13 +1,15 @@
 //! The threads of a runtime, and what each is given before it runs tasks.
 #![expect(unsafe_code, reason = "sets a thread's name and timer slack, and for whom it works")]
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{io, mem, process, thread};
 
 use super::shutdown;
 use crate::scheduler::{self, Seat, Shared, Worker};
 use crate::stack::overflow;
+use crate::wait::WaitQueue;
 use crate::{context, task};
 
 /// What the process needs once: the overflow handler and the panic hook.
@@ -46,7 +48,7 @@ impl WorkerThread {
         let _entered = context::enter(worker);
         let abort = AbortOnUnwind;
         // `run` may be called in a destructor while this thread unwinds: its tasks do not.
-        let hidden = thread::panicking().then(hide_panics);
+        let hidden = thread::panicking().then(hide_panics_or_wait);
         let result = run();
         hidden.into_iter().for_each(task::restore_panics);
         mem::forget(abort);
@@ -55,7 +57,7 @@ impl WorkerThread {
 }
 
 /// As [`task::hide_panics`], and waits until that can be.
-fn hide_panics() -> task::Hidden {
+fn hide_panics_or_wait() -> task::Hidden {
     loop {
         match task::hide_panics() {
             Some(hidden) => return hidden,
@@ -65,13 +67,39 @@ fn hide_panics() -> task::Hidden {
     }
 }
 
+/// The threads of a runtime's workers that have not ended, as a count. Relaxed: who ends counts
+/// itself out and then takes the queue's lock to wake; who waits looks at the count under that
+/// lock.
+#[derive(Debug, Default)]
+pub(crate) struct WorkerThreads {
+    count: AtomicUsize,
+    waiters: WaitQueue,
+}
+
+impl WorkerThreads {
+    fn one_starts(&self) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn one_ends(&self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        self.waiters.wake_all();
+    }
+
+    /// False if `deadline` passes first. No cancellation point.
+    pub(super) fn wait_until_none(&self, deadline: Option<Instant>) -> bool {
+        let none = || (self.count.load(Ordering::Relaxed) == 0).then_some(());
+        task::shield(|| self.waiters.wait_until(deadline, none)).is_ok()
+    }
+}
+
 /// Starts a worker on a new thread, where it runs until the runtime stops (or, for an extra worker,
 /// until its last task has ended). Returns once it has sat down: what cannot be had leaves no
 /// trace.
 pub(crate) fn start_worker(shared: &Arc<Shared>, seat: Seat) -> io::Result<()> {
     let (sat_down, outcome) = mpsc::sync_channel(1);
     let for_thread = shared.clone();
-    shared.gone.thread_starts();
+    shared.worker_threads.one_starts();
     let spawned = thread::Builder::new()
         .name(format!("{}-worker", shared.config.thread_name))
         .spawn(move || worker_thread(&for_thread, seat, &sat_down));
@@ -85,7 +113,7 @@ pub(crate) fn start_worker(shared: &Arc<Shared>, seat: Seat) -> io::Result<()> {
             outcome.recv().unwrap_or_else(|_| Err(io::Error::other("a worker's thread has ended")))
         }
         Err(error) => {
-            shared.gone.thread_ends();
+            shared.worker_threads.one_ends();
             Err(named(error, "a worker's thread"))
         }
     }
@@ -104,7 +132,7 @@ fn worker_thread(shared: &Arc<Shared>, seat: Seat, sat_down: &mpsc::SyncSender<i
         }
         Err(error) => drop(sat_down.send(Err(error))),
     }
-    shared.gone.thread_ends();
+    shared.worker_threads.one_ends();
 }
 
 /// Gives the thread the number of its seat, as debuggers show it.
@@ -123,7 +151,7 @@ pub(super) fn start_monitor(shared: &Arc<Shared>) -> io::Result<()> {
         .spawn(move || {
             // It wakes what waits for a stuck worker, and how a waker wakes is the user's code.
             // SAFETY: the runtime is there until its monitor has ended.
-            let _working = unsafe { context::work_for(Some(context::Lender::of(&for_thread))) };
+            let _working = unsafe { context::work_for(Some(context::Client::of(&for_thread))) };
             scheduler::monitor(&for_thread);
         })
         .map_err(|error| named(error, "the monitor's thread"))?;

@@ -10,6 +10,10 @@ use super::Worker;
 use super::steal::take_one;
 use crate::task::TaskRef;
 
+/// Where a fresh task that is due comes from, the first of them last.
+const KINDS: [fn(&Worker) -> Option<TaskRef>; 3] =
+    [Worker::next_injected, Worker::next_own, Worker::next_handed_over];
+
 impl Worker {
     /// See [`super::submit`].
     pub(super) fn submit(&self, task: TaskRef) {
@@ -38,22 +42,26 @@ impl Worker {
         self.next_own().or_else(|| self.remote.take_handed_over()).or_else(|| self.next_injected())
     }
 
-    /// One fresh task of each kind after the worker has looked around, each when it is to run.
+    /// Has one fresh task of each kind run next.
+    pub(super) fn make_all_due(&self) {
+        self.fresh_due.set(KINDS.len());
+    }
+
+    /// One fresh task of those that are due, taken when it is to run.
     #[cold]
     pub(super) fn next_due(&self) -> Option<TaskRef> {
         while self.fresh_due.get() > 0 {
-            let due = self.fresh_due.get() - 1;
-            self.fresh_due.set(due);
-            let task = match due {
-                2 => self.remote.take_handed_over(),
-                1 => self.next_own(),
-                _ => self.next_injected(),
-            };
+            self.fresh_due.set(self.fresh_due.get() - 1);
+            let task = KINDS[self.fresh_due.get()](self);
             if task.is_some() {
                 return task;
             }
         }
         None
+    }
+
+    fn next_handed_over(&self) -> Option<TaskRef> {
+        self.remote.take_handed_over()
     }
 
     /// One of its own that makes its home here. Those before it go where homes are scarce.
@@ -84,7 +92,7 @@ impl Worker {
 
     /// Leaves the fresh tasks that it still has to the others.
     pub(super) fn give_up_fresh(&self) {
-        let handed_over = iter::from_fn(|| self.remote.take_handed_over());
+        let handed_over = iter::from_fn(|| self.next_handed_over());
         iter::from_fn(|| self.deque.pop())
             .chain(handed_over)
             .for_each(|task| self.shared.submit_from_outside(task));

@@ -3,7 +3,7 @@
 //! # Memory ordering
 //!
 //! All Relaxed: these are figures and hints that publish nothing.
-//! - `resumes`, `running`, `looks` are written by the owner alone, so a load and a store add up.
+//! - `resumes`, `running`, `polls` are written by the owner alone, so a load and a store add up.
 //!   The monitor may see them late, and judges by what has not changed for a whole tick.
 //! - `named` points to a task that is not finished, or is null: it changes under `naming` before
 //!   such a task finishes, and is followed under `naming` only.
@@ -28,8 +28,8 @@ pub(crate) struct Progress {
     /// The running task, or another that is not finished, if it has a name.
     named: AtomicPtr<Header>,
     naming: Mutex<()>,
-    /// How often the owner has looked around, and whether the monitor urges it to.
-    looks: AtomicU64,
+    /// How often the owner has polled, and whether the monitor urges it to.
+    polls: AtomicU64,
     urged: AtomicBool,
     stuck: AtomicBool,
     /// The owner is to give its idle stacks back.
@@ -83,16 +83,16 @@ impl Progress {
     }
 
     /// Notes that the owner polls. Owner only.
-    pub(crate) fn note_look(&self) {
-        self.looks.store(self.looks() + 1, Ordering::Relaxed);
+    pub(crate) fn note_poll(&self) {
+        self.polls.store(self.polls() + 1, Ordering::Relaxed);
         if self.is_urged() {
             self.urged.store(false, Ordering::Relaxed);
         }
     }
 
     /// How often the owner has polled.
-    pub(crate) fn looks(&self) -> u64 {
-        self.looks.load(Ordering::Relaxed)
+    pub(crate) fn polls(&self) -> u64 {
+        self.polls.load(Ordering::Relaxed)
     }
 
     /// Has the owner poll before its turn is over.

@@ -40,7 +40,7 @@ use super::registry::Registry;
 use super::remote::{Remote, Seat};
 use crate::blocking::Pool;
 use crate::io::Poller;
-use crate::runtime::Gone;
+use crate::runtime::WorkerThreads;
 use crate::stack::StackSize;
 use crate::task::{Claimed, TaskRef};
 
@@ -94,7 +94,7 @@ pub(crate) struct Shared {
     pub(crate) pool: Arc<Pool>,
     pub(crate) threads: Mutex<Vec<thread::JoinHandle<()>>>,
     pub(crate) monitor_thread: Mutex<Option<thread::JoinHandle<()>>>,
-    pub(crate) gone: Gone,
+    pub(crate) worker_threads: WorkerThreads,
 }
 
 #[derive(Debug, Default)]
@@ -124,7 +124,7 @@ impl Shared {
             pool,
             threads: Mutex::default(),
             monitor_thread: Mutex::default(),
-            gone: Gone::default(),
+            worker_threads: WorkerThreads::default(),
             config,
         })
     }

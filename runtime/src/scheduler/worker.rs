@@ -3,11 +3,11 @@
 //! # The turn
 //!
 //! Ready tasks run one after the other. After [`TURN`] of them the worker looks around: the whole
-//! mailbox becomes ready, due timers fire, the netpoller is asked without waiting, one own fresh
-//! task and one from the injector start. Where it runs dry it takes mail and fresh work as it comes
-//! (its own, what was handed over, the injector's, another's), and sleeps where there is none. So
-//! nothing waits for more than a turn, and nothing is asked of the kernel more often than once a
-//! turn.
+//! mailbox becomes ready, due timers fire, the netpoller is asked without waiting, and one fresh
+//! task each becomes due from its inbox, its own deque and the injector. Where it runs dry it takes
+//! mail and fresh work as it comes (its own, what was handed over, the injector's, another's), and
+//! sleeps where there is none. So nothing waits for more than a turn; and the kernel is asked once
+//! a turn, when the worker runs dry, and when the monitor urges.
 //!
 //! Everything in [`Worker`] belongs to its thread. Tasks reach it through [`crate::context`],
 //! between two switches, so no borrow of a cell here ever lives across one.
@@ -64,7 +64,7 @@ pub(crate) struct Worker {
     /// Tasks run since the worker last looked around.
     turn: Cell<u32>,
     /// How many kinds of fresh tasks it has yet to take one of; see `next_due`.
-    pub(super) fresh_due: Cell<u8>,
+    pub(super) fresh_due: Cell<usize>,
     /// Ids in hand: the next, and the end.
     ids: Cell<(u64, u64)>,
     pub(super) searching: Cell<bool>,
@@ -158,7 +158,7 @@ impl Worker {
         if !self.takes_fresh() {
             return self.give_up_fresh();
         }
-        self.fresh_due.set(3);
+        self.make_all_due();
     }
 
     pub(super) fn take_mail(&self) {
@@ -171,7 +171,7 @@ impl Worker {
     pub(super) fn poll(&self, timeout: Option<Duration>) {
         self.shared.refuse_in_child();
         self.placement.borrow_mut().invalidate();
-        self.remote.progress.note_look();
+        self.remote.progress.note_poll();
         // Without a source there is nothing to be found, only to be waited for.
         if timeout != Some(Duration::ZERO) || self.poller.has_sources() {
             let mut events = self.remote.events.lock();
@@ -196,7 +196,7 @@ impl Worker {
         }
         let coroutine = slot.as_mut().expect("it is started");
         if task.migrating {
-            // It may have come from another worker: should it be pinned when it parks, it comes
+            // It may have come from another worker: should it stay here when it parks, it comes
             // back here.
             task.home.set(Arc::as_ptr(&self.remote));
         }
@@ -292,15 +292,21 @@ impl Worker {
         self.remote.drop_home();
     }
 
-    /// Makes this a migrating task's home until it is let go: the worker stays for it. It is the
-    /// running one.
-    pub(crate) fn hold_home(&self, task: TaskRef) {
+    /// `task`, the running one, migrates, and stays here from now on. It moves from `migrants` to
+    /// this worker's list, so this worker does not retire before it.
+    pub(crate) fn begin_stay(&self, task: TaskRef) {
         self.shared.migrants.lock().remove(task);
         self.house(task);
+        // This worker may have cancelled its tasks before this one came, and the one that it came
+        // from may do so only now, when it finds it in neither list.
+        if self.shared.phase() != Phase::Running {
+            assert!(task.cancel().is_none(), "the running task is active");
+        }
     }
 
-    /// Lets a task go that is held.
-    pub(crate) fn let_go(&self, task: TaskRef) {
+    /// The end of [`begin_stay`](Self::begin_stay). Whoever reads the phase as running now cancels
+    /// later, and then finds the task among the migrants.
+    pub(crate) fn end_stay(&self, task: TaskRef) {
         self.unhouse(task);
         self.shared.migrants.lock().insert(task);
     }

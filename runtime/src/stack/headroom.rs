@@ -3,8 +3,8 @@
 //! Under a limit on memory (RLIMIT_AS, RLIMIT_DATA, strict overcommit) stacks would take all that
 //! there is, and the next allocation, anybody's, would end the process. So where such a limit is in
 //! force some memory is held, untouched, while the pools grow. It is let go when the kernel first
-//! refuses a pool something, and no pool grows again before it can be had again: twice over, as to
-//! have all that is left would take it from the heap once more.
+//! refuses a pool something. After that no pool grows until twice as much is free: once to be held
+//! again, and once for the heap.
 //!
 //! A thread that allocates in the microsecond between the last growth and the letting go may still
 //! find nothing.
@@ -38,8 +38,10 @@ pub(super) fn keep() -> io::Result<()> {
     if held.is_none() {
         if let Some(limit) = limits::on_memory() {
             let bytes = BYTES.min(limit / 16).next_multiple_of(sys::page_bytes());
-            // The second goes at the end of the statement.
-            (*held, _) = (Held::map(bytes)?, Held::map(bytes)?);
+            let kept = Held::map(bytes)?;
+            // As much again has to be free: to hold the last of it would take it from the heap.
+            drop(Held::map(bytes)?);
+            *held = kept;
         }
     }
     Ok(())

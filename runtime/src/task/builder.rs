@@ -245,8 +245,9 @@ impl Builder {
     }
 }
 
-/// A task that has its permit and is yet to be made. Apart from `admit`, which looks at the worker:
-/// a closure that is refused is dropped where that may wait.
+/// A task that has its permit and is yet to be made. `admit` runs where nothing may switch, so the
+/// closure is kept out of it: to drop one that is refused may wait. A raw pointer, as the borrow
+/// ends with `with_runtime`.
 struct Admitted {
     shared: *const Shared,
     attributes: Attributes,

@@ -74,7 +74,7 @@ pub(crate) struct Header {
     /// How many `shield`s it is inside.
     pub(super) shields: Cell<u16>,
     /// How many `stay_home`s it is inside.
-    pub(super) pins: Cell<u16>,
+    pub(super) stays: Cell<u16>,
     /// Whether a cancellation was raised in it already.
     pub(super) raised: Cell<bool>,
     pub(crate) migrating: bool,
@@ -171,7 +171,7 @@ impl TaskRef {
                 name: name.map(Box::new),
                 index: Cell::new(0),
                 shields: Cell::new(0),
-                pins: Cell::new(0),
+                stays: Cell::new(0),
                 raised: Cell::new(false),
                 migrating,
                 stack_size,
@@ -345,7 +345,7 @@ impl Header {
 
     /// True where it may go on with another worker.
     pub(crate) fn may_migrate(&self) -> bool {
-        self.migrating && self.pins.get() == 0
+        self.migrating && self.stays.get() == 0
     }
 }
 

@@ -121,17 +121,17 @@ pub fn stay_home<R>(f: impl FnOnce() -> R) -> R {
 
     impl Drop for Home {
         fn drop(&mut self) {
-            context::with_worker(|worker| worker.expect("a task has one").let_go(self.0));
+            context::with_worker(|worker| worker.expect("a task has one").end_stay(self.0));
         }
     }
 
     // The outermost of several.
-    let task = context::current_task().filter(|task| task.migrating && task.pins.get() == 0);
+    let task = context::current_task().filter(|task| task.migrating && task.stays.get() == 0);
     let _home = task.map(|task| {
-        context::with_worker(|worker| worker.expect("a task has one").hold_home(task));
+        context::with_worker(|worker| worker.expect("a task has one").begin_stay(task));
         Home(task)
     });
-    hold(|task| &task.pins, f)
+    hold(|task| &task.stays, f)
 }
 
 /// Calls `f` with cancellation held back, and returns what `f` returns.

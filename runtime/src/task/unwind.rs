@@ -10,25 +10,26 @@
 //! [`Token`] is a small stack of the runtime's own whose unwind has begun and waits in a
 //! destructor. To *finish* one here, begun elsewhere, counts -1; to *begin* one here counts +1.
 //!
-//! Only parks in mid-unwind pay for this (9 us at most); all others pay for one look at
-//! `thread::panicking`. `begin` and `finish` are out of line: they must not share a frame with code
-//! that has read the count.
+//! Only parks in mid-unwind pay for this; all others pay for one look at `thread::panicking`.
+//! `begin` and `finish` are out of line: they must not share a frame with code that has read the
+//! count.
 //!
 //! # The bank
 //!
-//! A task that parks takes a token from the bank and finishes it; when it resumes it begins one, on
-//! the same stack, and leaves it there. So there are as many tokens as tasks were ever parked in
-//! mid-unwind at a time. The first have to be begun by another thread than a worker's, and surplus
-//! ones finished by one: by the *minter*, a thread that runs no other code, so that its own count
-//! is nobody's business. It is started when it is first needed, and stays.
+//! A task that parks takes a token from the bank for each of its panics and finishes it; when it
+//! resumes it begins one, on the same stack, and leaves it there. So there are as many tokens as
+//! tasks were ever parked in mid-unwind at a time. The first have to be begun by another thread
+//! than a worker's, and surplus ones finished by one: by the *minter*, a thread that runs no other
+//! code, so that its own count is nobody's business. It is started when it is first needed, and
+//! stays.
 //!
 //! Where no token can be had, for want of memory or of that thread, the task does not park: its
 //! wait returns for no reason, as waits may, and meanwhile its worker blocks.
 //!
 //! # Invariants
 //!
-//! A token's stack holds only frames of this file and of std's unwinder while it waits, and these
-//! keep no address of a thread-local across the destructor: it may be finished on any thread.
+//! 1. While a token waits its stack holds only frames of this file and of std's unwinder.
+//! 2. None of these keeps the address of a thread-local across the destructor.
 #![expect(unsafe_code, reason = "moves a suspended stack of the runtime's own between threads")]
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -53,7 +54,7 @@ const PATIENCE: Duration = Duration::from_millis(10);
 /// An unwind that was begun and not finished. See the module's header.
 struct Token(Coroutine<(), (), (), Stack>);
 
-// SAFETY: the module's invariant.
+// SAFETY: by invariants 1 and 2 no frame on it is bound to a thread: any may finish it.
 unsafe impl Send for Token {}
 
 struct Bank {

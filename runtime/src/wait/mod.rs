@@ -155,5 +155,4 @@ pub(crate) fn or_cancelled<R>(ready: Option<R>) -> Option<io::Result<R>> {
     }
 }
 
-pub(crate) use crate::task::shield as shielded;
 pub(crate) use thread::current_waker as thread_waker;

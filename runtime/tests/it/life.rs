@@ -259,7 +259,6 @@ fn shutdown_while_tasks_are_woken_from_outside() {
     });
 }
 
-/// A hog outlives its runtime: it is abandoned, and does no harm when it goes on.
 /// A task of another runtime waits for a source that is registered with a worker that is abandoned.
 #[test]
 fn an_abandoned_runtime_leaves_no_foreign_waiter() {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sedge::runtime::Runtime;
 use sedge::task::{self, Builder, JoinHandle};
@@ -277,5 +277,52 @@ fn unwinding_moves_with_its_task() {
             assert_eq!(*payload.downcast::<&str>().unwrap(), "on purpose");
         }
         assert_eq!(dropped.get(), 32);
+    });
+}
+
+/// A migrating task that leaves `stay_home` and enters it again elsewhere, while the runtime stops,
+/// passes from list to list: one of the two workers has told its tasks before it came, the other does
+/// after it has gone. It is cancelled all the same.
+#[test]
+fn a_task_that_stays_elsewhere_while_the_runtime_stops_is_cancelled() {
+    bounded(|| {
+        let (parked, stays, go_on) = (Count::new(), Count::new(), Count::new());
+        let spin = |time: Duration| {
+            let start = Instant::now();
+            while start.elapsed() < time {
+                std::hint::spin_loop();
+            }
+        };
+        let run = sedge::runtime::Builder::new().workers(2).run(|| {
+            // Keeps the worker that it shares with the other, as soon as that has left `stay_home`.
+            let hog = sedge::spawn({
+                let parked = parked.clone();
+                move || {
+                    parked.add();
+                    task::park();
+                    spin(Duration::from_millis(200));
+                }
+            });
+            // The root keeps its own worker, so that both are the other's.
+            hog_until("the hog waits", || parked.is_set());
+            let hog = hog.task();
+            let mover = spawn_migrating({
+                let (stays, go_on) = (stays.clone(), go_on.clone());
+                move || {
+                    task::stay_home(|| {
+                        stays.add();
+                        hog_until("the root has ended", || go_on.is_set());
+                        spin(Duration::from_millis(50));
+                        hog.unpark();
+                    });
+                    task::yield_now();
+                    task::stay_home(task::park);
+                }
+            });
+            hog_until("the task stays", || stays.is_set());
+            go_on.add();
+            mover
+        });
+        assert!(run.unwrap().join().unwrap_err().is::<task::Cancelled>());
     });
 }

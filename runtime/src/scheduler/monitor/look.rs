@@ -32,7 +32,7 @@ pub(super) struct Lookout {
 #[derive(Debug, Default)]
 struct Seen {
     progress: Sample,
-    looks: u64,
+    polls: u64,
     stuck_since: Option<Instant>,
     named: bool,
 }
@@ -95,12 +95,12 @@ impl Seen {
             return (true, true);
         }
         let ran = is_running || progress != self.progress;
-        let looks = remote.progress.looks();
+        let polls = remote.progress.polls();
         // Many tasks that each take long: the next look around must not wait for all of them.
-        if is_running && looks == self.looks {
+        if is_running && polls == self.polls {
             remote.progress.urge();
         }
-        *self = Self { progress, looks, ..Self::default() };
+        *self = Self { progress, polls, ..Self::default() };
         (ran, false)
     }
 }
@@ -165,8 +165,9 @@ fn retire_added(shared: &Shared) {
 /// Has an added worker that was to go, and is free, take new homes again. Returns whether there is
 /// one.
 fn keep_one(shared: &Shared) -> bool {
-    let kept = shared.remotes().filter(|remote| !remote.progress.is_stuck());
-    let kept = kept.into_iter().find(|remote| remote.change_seat(Seat::Retiring, Seat::Extra));
+    let kept = shared.remotes().find(|remote| {
+        !remote.progress.is_stuck() && remote.change_seat(Seat::Retiring, Seat::Extra)
+    });
     kept.inspect(|remote| remote.wake()).is_some()
 }
 

@@ -6,8 +6,7 @@
 //! while fresh tasks wait it adds an extra worker. A task that keeps its worker for a second is
 //! named.
 //!
-//! Between looks the monitor also gives idle stacks back, and tries again for tasks that found
-//! none.
+//! At a look it also gives idle stacks back, and has a few of the tasks that found none try again.
 //!
 //! `look` is what it does at each tick; here is when.
 //!
@@ -36,7 +35,10 @@ use crate::stack;
 const TICK: Duration = Duration::from_millis(10);
 
 /// Without work for this long, it sleeps.
-const RESTLESS: Duration = Duration::from_secs(1);
+const IDLE_AFTER: Duration = Duration::from_secs(1);
+
+/// How often it looks for idle memory while there is work, and nothing was found.
+const TRIM_EVERY: Duration = Duration::from_secs(1);
 
 /// How long it gives memory back at a time: a look must not be late.
 const TRIM_BUDGET: Duration = Duration::from_millis(5);
@@ -132,7 +134,7 @@ impl Rounds {
     }
 
     fn is_idle(&self, now: Instant) -> bool {
-        now - self.last_work >= RESTLESS
+        now - self.last_work >= IDLE_AFTER
     }
 
     /// Waits for the next look: a tick, or where nothing goes on until memory is due or a worker is
@@ -161,7 +163,7 @@ impl Rounds {
         if self.lookout.look(shared, now) {
             self.last_work = now;
             self.tidied = false;
-            self.next_trim = self.next_trim.or(Some(now + RESTLESS));
+            self.next_trim = self.next_trim.or(Some(now + TRIM_EVERY));
         }
         let idle = self.is_idle(now);
         if idle && !self.tidied {
@@ -174,7 +176,7 @@ impl Rounds {
             self.next_trim = Some(now + TICK);
         }
         if self.next_trim.is_some_and(|due| due <= now) {
-            let wait = stack::trim_for(TRIM_BUDGET).or((!idle).then_some(RESTLESS));
+            let wait = stack::trim_for(TRIM_BUDGET).or((!idle).then_some(TRIM_EVERY));
             self.next_trim = wait.map(|wait| now + wait);
         }
     }
