@@ -91,8 +91,8 @@ fn abandon(shared: &Arc<Shared>) -> usize {
         eprintln!(
             "sedge: the runtime stopped with {tasks} that had not ended in time: {they_are} \
              abandoned. Memory is leaked, and threads that ran such tasks never end. help: a task \
-             may wait in `blocking`, in `task::shield` or in a destructor, or compute: end it before \
-             the root task returns, or raise runtime::Builder::shutdown_timeout"
+             may wait in `blocking`, in `task::shield` or in a destructor, or compute: end it \
+             before the root task returns, or raise runtime::Builder::shutdown_timeout"
         );
     }
     mem::forget(shared.clone());

@@ -281,8 +281,8 @@ fn unwinding_moves_with_its_task() {
 }
 
 /// A migrating task that leaves `stay_home` and enters it again elsewhere, while the runtime stops,
-/// passes from list to list: one of the two workers has told its tasks before it came, the other does
-/// after it has gone. It is cancelled all the same.
+/// passes from list to list: one of the two workers has told its tasks before it came, the other
+/// does after it has gone. It is cancelled all the same.
 #[test]
 fn a_task_that_stays_elsewhere_while_the_runtime_stops_is_cancelled() {
     bounded(|| {
