@@ -3,6 +3,9 @@
 # in the facade, the README. Nothing is published.
 source "$(dirname "$0")/lib.bash"
 
+# What cargo has unpacked for an earlier run it takes again, as the version is the same.
+rm -rf "${CARGO_HOME:-$HOME/.cargo}"/registry/src/-*/sedge*-[0-9]*
+
 # Packages of a workspace that depend on each other are built against each other's packages.
 cargo package --workspace --exclude sedge-compare --allow-dirty || fail "cargo package"
 
