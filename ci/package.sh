@@ -3,13 +3,15 @@
 # in the facade, the README. Nothing is published.
 source "$(dirname "$0")/lib.bash"
 
-# What cargo has unpacked for an earlier run it takes again, as the version is the same.
-rm -rf "${CARGO_HOME:-$HOME/.cargo}"/registry/src/-*/sedge*-[0-9]*
+# A target of its own, made anew: the version is the same each time, so cargo would take what it has
+# unpacked and built for an earlier run.
+scratch
+export CARGO_TARGET_DIR=$scratch_dir/target
 
 # Packages of a workspace that depend on each other are built against each other's packages.
 cargo package --workspace --exclude sedge-compare --allow-dirty || fail "cargo package"
+rm -rf "${CARGO_HOME:-$HOME/.cargo}"/registry/src/-*/sedge*-[0-9]*
 
-scratch
 for package in sedge sedge-runtime sedge-net sedge-fs; do
     cargo package --package "$package" --list --allow-dirty >"$scratch_dir/list"
     wanted=(LICENSE-MIT LICENSE-APACHE)
