@@ -111,6 +111,10 @@ fn a_guest_takes_no_waiting_task_along() {
 fn the_heap_has_its_share_at_a_limit() {
     const NAME: &str = "limits::the_heap_has_its_share_at_a_limit";
     const TASKS: usize = 20_000;
+    if cfg!(sedge_asan) {
+        // Its heap grows by more at a time than it is left with.
+        return;
+    }
     if let Some(name) = is_child(NAME).then(|| std::env::var("SEDGE_TEST_LIMIT").unwrap()) {
         let resource = if name == "data" { libc::RLIMIT_DATA } else { libc::RLIMIT_AS };
         let held = status_kib(if name == "data" { "VmData" } else { "VmSize" }) << 10;
