@@ -16,11 +16,9 @@ macro_rules! parity {
     ($family:ident, $net:path, $environments:ident, $($name:ident $on:ident $body:block)*) => {
         mod $family {
             use super::*;
-            #[allow(unused_imports, reason = "each body names what it needs")]
             use $net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 
             /// A connection, the accepted end first.
-            #[allow(dead_code, reason = "not in every family of bodies")]
             fn pair() -> (TcpStream, TcpStream) {
                 let listener = TcpListener::bind("127.0.0.1:0").unwrap();
                 let there = TcpStream::connect(listener.local_addr().unwrap()).unwrap();

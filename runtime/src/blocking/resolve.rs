@@ -103,20 +103,26 @@ mod tests {
         assert!(resolve_on(&lane, Location::caller(), "localhost", 7).is_ok());
         assert_eq!(lane.stats().done, 0);
     }
+
+    /// Keeps every thread of the calling task's lane until `gate` opens.
+    fn hold_up_the_lane(gate: &Arc<std::sync::Barrier>) {
+        let pool = context::with_parkable(|worker, _| worker.shared().pool.clone());
+        let lane = &pool.expect("a task").resolve;
+        for _ in 0..lane.stats().threads_max {
+            let gate = gate.clone();
+            let hold = move || {
+                gate.wait();
+            };
+            assert!(lane.submit(Job::owned(Location::caller(), hold).0).is_ok());
+        }
+    }
+
     #[test]
     fn a_cancelled_task_abandons_its_look_up() {
         // Holds up the lane until the end of the test.
         let gate = Arc::new(std::sync::Barrier::new(RESOLVE_THREADS + 1));
         let task = crate::run(|| {
-            let pool = context::with_parkable(|worker, _| worker.shared().pool.clone());
-            let lane = &pool.expect("a task").resolve;
-            for _ in 0..lane.stats().threads_max {
-                let gate = gate.clone();
-                let hold = move || {
-                    gate.wait();
-                };
-                assert!(lane.submit(Job::owned(Location::caller(), hold).0).is_ok());
-            }
+            hold_up_the_lane(&gate);
             let task = crate::spawn(|| resolve("localhost", 7));
             crate::task::yield_now();
             task
@@ -145,15 +151,7 @@ mod tests {
         let task = runtime.spawn({
             let (gate, refused) = (gate.clone(), refused.clone());
             move || {
-                let pool = context::with_parkable(|worker, _| worker.shared().pool.clone());
-                let lane = &pool.expect("a task").resolve;
-                for _ in 0..lane.stats().threads_max {
-                    let gate = gate.clone();
-                    let hold = move || {
-                        gate.wait();
-                    };
-                    assert!(lane.submit(Job::owned(Location::caller(), hold).0).is_ok());
-                }
+                hold_up_the_lane(&gate);
                 let _look_up = LookUp(refused);
                 std::panic::resume_unwind(Box::new("on its way out"));
             }

@@ -18,8 +18,9 @@
 //! or where it calls [`exit`](std::process::exit). Only the main thread is let go, as the process
 //! ends with it.
 //!
-//! Under `panic = "abort"` nothing can be unwound. Tasks are abandoned at once, without destructors
-//! and without a message, and their threads are kept only if the blocking pool was at work then.
+//! Under `panic = "abort"` nothing can be unwound. Tasks are abandoned within a moment, without
+//! destructors and without a message, and their threads are kept only if the blocking pool was at
+//! work then.
 //!
 //! A process that was forked while it had a runtime cannot use it in the child, which aborts with a
 //! message when it tries. `fork` followed by `exec` is no such case.

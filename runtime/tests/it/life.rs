@@ -1,5 +1,6 @@
 //! The life of a runtime: how it starts, what it refuses, how it ends.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -414,18 +415,13 @@ fn spawn_inside_blocking_stays_in_the_runtime() {
     });
 }
 
-/// That task would wait for its own end.
-#[test]
-fn dropping_a_runtime_inside_blocking_of_its_own_task_is_refused() {
-    bounded(|| {
+/// Has a task drop its own runtime inside `blocking`, by `drop_it`, which returns the panic.
+fn drop_own_runtime_in_blocking(drop_it: fn(runtime::Runtime) -> Box<dyn Any + Send>) {
+    bounded(move || {
         let (sender, receiver) = mpsc::channel::<runtime::Runtime>();
         let runtime = start(1);
-        let task = runtime.spawn(move || {
-            sedge::blocking(move || {
-                let runtime = receiver.recv().unwrap();
-                catch_unwind(AssertUnwindSafe(|| drop(runtime))).unwrap_err()
-            })
-        });
+        let task =
+            runtime.spawn(move || sedge::blocking(move || drop_it(receiver.recv().unwrap())));
         sender.send(runtime).unwrap();
         let payload = task.join().unwrap();
         let text = payload.downcast_ref::<&str>().copied().unwrap_or_default();
@@ -433,23 +429,20 @@ fn dropping_a_runtime_inside_blocking_of_its_own_task_is_refused() {
     });
 }
 
+fn panic_of_dropping(runtime: runtime::Runtime) -> Box<dyn Any + Send> {
+    catch_unwind(AssertUnwindSafe(|| drop(runtime))).unwrap_err()
+}
+
+/// That task would wait for its own end.
+#[test]
+fn dropping_a_runtime_inside_blocking_of_its_own_task_is_refused() {
+    drop_own_runtime_in_blocking(panic_of_dropping);
+}
+
 /// The same where the closure drops it in a task of a runtime that it has started itself.
 #[test]
 fn dropping_a_runtime_in_a_run_inside_blocking_is_refused() {
-    bounded(|| {
-        let (sender, receiver) = mpsc::channel::<runtime::Runtime>();
-        let runtime = start(1);
-        let task = runtime.spawn(move || {
-            sedge::blocking(move || {
-                let runtime = receiver.recv().unwrap();
-                sedge::run(|| catch_unwind(AssertUnwindSafe(|| drop(runtime))).unwrap_err())
-            })
-        });
-        sender.send(runtime).unwrap();
-        let payload = task.join().unwrap();
-        let text = payload.downcast_ref::<&str>().copied().unwrap_or_default();
-        assert!(text.contains("own tasks"), "{text}");
-    });
+    drop_own_runtime_in_blocking(|runtime| sedge::run(|| panic_of_dropping(runtime)));
 }
 
 /// The last reference to a runtime may be in a thread-local of one of its own threads, for which it

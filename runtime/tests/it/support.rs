@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
@@ -201,6 +202,19 @@ fn tasks_of_this_process() -> impl Iterator<Item = std::path::PathBuf> {
 pub(crate) fn status_kib(field: &str) -> u64 {
     let status = fs::read_to_string("/proc/self/status").expect("procfs is mounted");
     status.lines().find(|line| line.starts_with(field)).map_or(0, number)
+}
+
+/// Whether the page that holds `address` is in memory. Exact, where the counts in `status` also
+/// move with the heap, and with a sanitizer's books.
+pub(crate) fn is_present(address: usize) -> bool {
+    const PRESENT: u64 = 1 << 63;
+    // SAFETY: it only answers.
+    let page_bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
+    let mut entry = [0; 8];
+    let pages = fs::File::open("/proc/self/pagemap").expect("procfs is mounted");
+    let offset = address / page_bytes * entry.len();
+    pages.read_exact_at(&mut entry, offset as u64).expect("an address of this process");
+    u64::from_ne_bytes(entry) & PRESENT != 0
 }
 
 /// How many mappings this process has.
