@@ -8,8 +8,8 @@ use sedge::task::{self, Builder};
 use sedge_runtime as sedge;
 
 use crate::support::{
-    Count, become_ordinary_user, bounded, eventually, is_child, limit, soft_limit, status_kib,
-    succeed_in_child, thread_id, thread_names,
+    Count, become_ordinary_user, bounded, eventually, hog_until, is_child, limit, soft_limit,
+    status_kib, succeed_in_child, thread_id, thread_names,
 };
 
 /// Beyond the limit on live tasks, spawning fails and says which limit it was; as tasks end, it
@@ -352,8 +352,18 @@ fn no_thread_for_an_extra_worker() {
         let runtime = runtime::Builder::new().workers(2).build().unwrap();
         all_threads_are_up(2);
         let parked: Vec<_> = (0..20).map(|_| runtime.spawn(task::park)).collect();
+        // Each worker has stacks in hand before there is no memory for more.
+        let started = Count::new();
+        let meet = |_| {
+            let started = started.clone();
+            runtime.spawn(move || {
+                started.add();
+                hog_until("both workers run", || started.get() == 2);
+            })
+        };
+        let met: Vec<_> = (0..2).map(meet).collect();
+        met.into_iter().for_each(|task| task.join().unwrap());
         // A thread's stack is 2 MiB of address space: room for tasks, not for threads.
-        (0..100).for_each(|_| runtime.spawn(|| ()).join().unwrap());
         limit_address_space(1 << 20);
         for _ in 0..3 {
             let started = Count::new();
