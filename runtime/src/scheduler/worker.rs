@@ -273,6 +273,8 @@ impl Worker {
             wakeup.deliver();
         }
         if is_root {
+            // Its memory may be another task's from now on.
+            self.root.set(None);
             self.root_ended.set(true);
             return;
         }

@@ -260,6 +260,34 @@ fn shutdown_while_tasks_are_woken_from_outside() {
     });
 }
 
+/// While the runtime stops, a task may be made in the memory that was the root's, and is not taken
+/// for it: its permit comes back.
+#[test]
+fn a_task_in_the_roots_memory_is_not_the_root() {
+    bounded(|| {
+        let ended = Count::new();
+        let (tell, builder) = (ended.clone(), Builder::new().workers(1).shutdown_timeout(None));
+        let root = move || {
+            sedge::spawn(move || {
+                let _spawn = OnDrop(|| {
+                    // As large as the root: the allocator gives out again what came back last.
+                    let tasks: Vec<_> = (0..10)
+                        .map(|_| tell.clone())
+                        .map(|tell| sedge::spawn(move || drop(tell)))
+                        .collect();
+                    tasks.into_iter().for_each(|task| drop(task.join()));
+                    tell.add();
+                });
+                task::park();
+            });
+            // It has begun by then.
+            (0..100).for_each(|_| task::yield_now());
+        };
+        builder.run(root).unwrap();
+        assert_eq!(ended.get(), 1);
+    });
+}
+
 /// A task of another runtime waits for a source that is registered with a worker that is abandoned.
 #[test]
 fn an_abandoned_runtime_leaves_no_foreign_waiter() {
