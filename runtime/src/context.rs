@@ -3,7 +3,7 @@
 //! A started task may be resumed on another thread (a migrating one), and LLVM assumes that the
 //! address of a thread-local does not change inside a function. So what a task may call reads the
 //! address in a function that is out of line (`worker_ptr`, `client`, `thread_parker`,
-//! `keep_thread`), afresh each time, and gives no reference to the thread-local itself. What it
+//! `keep_thread`, `thread_frames`), afresh each time, and gives no reference to the thread-local itself. What it
 //! gives is a reference to the worker: good until the next switch, after which it is asked for
 //! again. `enter` and `work_for` need not be out of line: they run on a thread's own stack, which
 //! never moves.
@@ -18,7 +18,7 @@ use std::{ptr, thread};
 
 use crate::scheduler::{Phase, Shared, Worker};
 use crate::stack::overflow::CurrentStack;
-use crate::task::TaskRef;
+use crate::task::{Frames, TaskRef};
 use crate::wait::Parker;
 
 thread_local! {
@@ -30,6 +30,9 @@ thread_local! {
 
     /// Touched on a thread that is not to end.
     static KEPT: Kept = const { Kept };
+
+    /// What may end the code of this thread early, outside tasks.
+    static FRAMES: Frames = const { Frames::new() };
 
     /// What blocks this thread, outside tasks.
     static PARKER: OnceCell<Arc<Parker>> = const { OnceCell::new() };
@@ -108,11 +111,28 @@ pub(crate) fn in_task() -> bool {
     parkable_task().is_some()
 }
 
-/// Takes one unit of the running task's budget. Gives the task where something is to be done about
-/// it: the budget is spent, or it is cancelled.
+/// Takes one unit of the running task's budget. True where a look is due: the budget is spent, the
+/// task is cancelled, or there are frames around it, or around the thread's code.
 #[inline]
-pub(crate) fn spend_budget() -> Option<TaskRef> {
-    with_worker(|worker| worker?.spend_budget())
+pub(crate) fn spend_budget() -> bool {
+    with_worker(|worker| match worker {
+        Some(worker) => worker.spend_budget(),
+        // SAFETY: this thread's own.
+        None => !unsafe { &*thread_frames() }.is_empty(),
+    })
+}
+
+/// What may end the caller's code early: the running task's frames, or the thread's. There until
+/// the task or the thread ends.
+#[inline]
+pub(crate) fn frames() -> *const Frames {
+    current_task().map_or_else(thread_frames, |task| &raw const task.frames)
+}
+
+/// Out of line, as [`worker_ptr`] is. For code that is no task's: it does not migrate.
+#[inline(never)]
+pub(crate) fn thread_frames() -> *const Frames {
+    FRAMES.with(ptr::from_ref)
 }
 
 /// Calls `f` with this thread's worker and the runtime that the caller spawns into: the one that
@@ -142,12 +162,14 @@ pub(crate) fn is_inside(shared: &Shared) -> bool {
 pub(crate) struct Client {
     home: *const Shared,
     spawns_into: *const Shared,
+    /// The task, with the shields that it held when it called; none for the monitor.
+    task: Option<(TaskRef, u16)>,
 }
 
 impl Client {
     /// One of `shared`'s own threads.
     pub(crate) fn of(shared: &Arc<Shared>) -> Self {
-        Self { home: Arc::as_ptr(shared), spawns_into: Arc::as_ptr(shared) }
+        Self { home: Arc::as_ptr(shared), spawns_into: Arc::as_ptr(shared), task: None }
     }
 
     /// The running task.
@@ -155,7 +177,8 @@ impl Client {
         with_worker(|worker| {
             let worker = worker?;
             let home = Arc::as_ptr(worker.shared());
-            Some(Self { home, spawns_into: worker.spawns_into() })
+            let task = worker.current().map(|task| (task, task.frames.shields()));
+            Some(Self { home, spawns_into: worker.spawns_into(), task })
         })
     }
 }
@@ -175,6 +198,11 @@ pub(crate) unsafe fn work_for(client: Option<Client>) -> impl Drop {
     }
 
     Stop(CLIENT.replace(client))
+}
+
+/// The task that waits for what this thread of the pool does, and the shields that it held then.
+pub(crate) fn client_task() -> Option<(TaskRef, u16)> {
+    client()?.task
 }
 
 /// Out of line, as [`worker_ptr`] is.

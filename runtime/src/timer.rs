@@ -79,11 +79,12 @@ impl Timers {
         TimerKey(key)
     }
 
-    /// Takes a timer away, fired or not.
-    pub(crate) fn cancel(&self, key: TimerKey) {
+    /// Takes a timer away. Returns whether it has fired.
+    pub(crate) fn cancel(&self, key: TimerKey) -> bool {
         let mut heap = self.heap.lock();
-        heap.cancel(key.0);
+        let has_fired = heap.cancel(key.0);
         self.earliest_ns.store(heap.earliest(), Ordering::Relaxed);
+        has_fired
     }
 
     /// Wakes every task, early: nobody will fire its timer here.
@@ -149,11 +150,14 @@ impl Heap {
         key
     }
 
-    fn cancel(&mut self, key: usize) {
-        if let Some(position) = self.timers.remove(key).position {
+    /// Returns whether it has fired.
+    fn cancel(&mut self, key: usize) -> bool {
+        let position = self.timers.remove(key).position;
+        if let Some(position) = position {
             self.remove_at(position);
         }
         self.shrink();
+        position.is_none()
     }
 
     /// Takes the earliest out of the heap; its slab entry stays until it is cancelled.

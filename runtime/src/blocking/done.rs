@@ -9,7 +9,7 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::wait::{self, WaitQueue};
+use crate::wait::WaitQueue;
 
 /// Whether a job has finished, and who waits for it.
 ///
@@ -33,13 +33,11 @@ impl Done {
         while self.waiter.wait_until(None, is_finished).is_err() {}
     }
 
-    /// The same, for who may leave before the job has finished: it also ends, with an error, when
-    /// the task is cancelled in mid-unwind.
-    pub(super) fn wait_unless_cancelled(&self) -> io::Result<()> {
-        let is_finished =
-            || wait::or_cancelled(self.finished.load(Ordering::Acquire).then_some(()));
+    /// The same, for who may leave before the job has finished: a refusal ends it, too.
+    pub(super) fn wait_unless_refused(&self) -> io::Result<()> {
+        let is_finished = || self.finished.load(Ordering::Acquire).then_some(());
         loop {
-            if let Ok(ended) = self.waiter.wait_until(None, is_finished) {
+            if let Ok(ended) = self.waiter.wait_unless_refused(None, is_finished) {
                 return ended;
             }
         }

@@ -45,8 +45,8 @@ pub fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     wait::checkpoint();
     let pool = context::with_parkable(|worker, _| worker.shared().pool.clone());
     let Some(pool) = pool else { return look_up(host, port) };
-    if wait::cancelled_in_unwind() {
-        return Err(wait::cancelled_error());
+    if let Some(refusal) = wait::refusal() {
+        return Err(refusal);
     }
     resolve_on(&pool.resolve, caller, host, port)
 }
@@ -67,7 +67,7 @@ fn resolve_on(
     });
     // A job that comes back is dropped, which finishes it.
     drop(lane.submit(job));
-    done.wait_unless_cancelled()?;
+    done.wait_unless_refused()?;
     // The thread is done with it, and so this is the last reference, unless nobody looked up.
     Arc::into_inner(found).and_then(OnceLock::into_inner).unwrap_or_else(|| look_up(host, port))
 }

@@ -10,6 +10,7 @@ use super::home;
 use super::readiness::{Direction, Snapshot};
 use super::source::Source;
 use super::sys;
+use crate::task;
 use crate::wait::{self, TimedOut};
 
 /// One operation on a [`Source`], in one direction: made by [`Source::reading`] and
@@ -266,8 +267,8 @@ impl Waiting {
         seen: Snapshot,
         last: Next,
     ) -> io::Result<(Snapshot, Next)> {
-        if wait::cancelled_in_unwind() {
-            return Err(wait::cancelled_error());
+        if let Some(refusal) = wait::refusal() {
+            return Err(refusal);
         }
         if let Some(timeout) = self.timeout.take() {
             let ends = Instant::now().checked_add(timeout);
@@ -288,8 +289,8 @@ impl Waiting {
         if let Some(before) = before {
             entry.readiness().clear(before, self.direction);
         }
-        let ready = || wait::or_cancelled(entry.ready(self.direction));
-        match entry.queue(self.direction).wait_until(self.deadline, ready) {
+        let ready = || entry.ready(self.direction);
+        match entry.queue(self.direction).wait_unless_refused(self.deadline, ready) {
             Ok(seen) => {
                 let seen = seen?;
                 self.held.hold(entry);
@@ -307,13 +308,14 @@ impl Waiting {
         }
         self.pause();
         loop {
-            if wait::cancelled_in_unwind() {
-                return Err(wait::cancelled_error());
+            if let Some(refusal) = wait::refusal() {
+                return Err(refusal);
             }
+            let look = wait::next_look(self.deadline).into_iter().chain(task::refused_at()).min();
             let now = Instant::now();
             let next =
                 if self.deadline.is_some_and(|at| at <= now) { Next::TryLast } else { Next::Try };
-            let left = wait::next_look(self.deadline).map(|at| at.saturating_duration_since(now));
+            let left = look.map(|at| at.saturating_duration_since(now));
             match sys::poll(source.as_fd(), self.direction.poll_bits(), left) {
                 Ok(true) => {
                     self.polls = self.polls.saturating_add(1);

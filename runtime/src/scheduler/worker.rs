@@ -433,11 +433,11 @@ impl Worker {
 
     /// See [`crate::context::spend_budget`].
     #[inline]
-    pub(crate) fn spend_budget(&self) -> Option<TaskRef> {
-        let task = self.current.get().filter(|_| self.may_park())?;
+    pub(crate) fn spend_budget(&self) -> bool {
+        let Some(task) = self.current.get() else { return false };
         let budget = self.budget.get();
         self.budget.set(budget.saturating_sub(1));
-        (budget == 0 || task.is_cancelled()).then_some(task)
+        budget == 0 || task.is_cancelled() || !task.frames.is_empty()
     }
 
     pub(crate) fn budget_is_spent(&self) -> bool {

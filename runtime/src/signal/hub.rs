@@ -87,6 +87,6 @@ pub(super) fn arrivals(signal: Signal) -> u64 {
 pub(super) fn wait<R>(
     deadline: Option<Instant>,
     ready: impl FnMut() -> Option<R>,
-) -> Result<R, TimedOut> {
-    hub().waiters.wait_until(deadline, ready)
+) -> Result<io::Result<R>, TimedOut> {
+    hub().waiters.wait_unless_refused(deadline, ready)
 }

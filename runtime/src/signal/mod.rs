@@ -210,10 +210,10 @@ impl Signals {
         if let Some(signal) = self.try_recv() {
             return Ok(signal);
         }
-        if wait::cancelled_in_unwind() {
-            return Err(wait::cancelled_error());
+        if let Some(refusal) = wait::refusal() {
+            return Err(refusal);
         }
-        hub::wait(deadline, || wait::or_cancelled(self.try_recv()))
+        hub::wait(deadline, || self.try_recv())
             .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "no signal in time")))
     }
 

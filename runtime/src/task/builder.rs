@@ -290,6 +290,8 @@ where
     // SAFETY: the caller's word.
     unsafe {
         let task = TaskRef::create(attributes, f);
+        // It is a part of the caller's code.
+        task.frames.adopt(&*context::thread_frames());
         worker.adopt_root(task);
         JoinHandle::new(task)
     }

@@ -9,10 +9,7 @@
 //! told again at its next parking point; from the second time on it first yields, so that a loop
 //! around `catch_unwind` cannot keep its worker.
 
-use std::panic::resume_unwind;
-
-use super::park::suspend;
-use super::{Suspend, TaskRef};
+use super::interrupt::{self, Frame};
 
 /// What [`JoinHandle::join`](super::JoinHandle::join) returns, as the payload of its `Err`, for a
 /// task that was cancelled: its runtime stopped before it ended.
@@ -36,7 +33,93 @@ use super::{Suspend, TaskRef};
 /// assert!(payload.is::<Cancelled>());
 /// ```
 #[derive(Debug)]
-pub struct Cancelled(pub(super) ());
+pub struct Cancelled {
+    /// The address of the frame that catches it; none where the whole task is cancelled.
+    frame: usize,
+}
+
+impl Cancelled {
+    pub(super) fn of_task() -> Self {
+        Self { frame: 0 }
+    }
+
+    pub(super) fn of_frame(frame: *const Frame) -> Self {
+        Self { frame: frame.addr() }
+    }
+
+    pub(super) fn is_of(&self, frame: *const Frame) -> bool {
+        self.frame == frame.addr()
+    }
+}
+
+/// Returns whether the calling task was told to stop: it was cancelled, its runtime stops, or a
+/// [`timeout`](crate::time::timeout()) or [token](CancelToken::run_until_cancelled) around the call
+/// has ended.
+///
+/// For loops that compute, and so meet no cancellation point, and for code inside a
+/// [`shield`](super::shield), which holds nothing back from this function. In a closure that
+/// [`blocking`](crate::blocking()) runs it tells of the task that waits for it. On a plain thread,
+/// of the timeouts and tokens there.
+///
+/// # Blocking
+///
+/// Nothing waits. It reads the clock if there is a timeout around it.
+///
+/// # Cancellation
+///
+/// Not a cancellation point: [`check`] is the one that does not wait.
+///
+/// # Examples
+///
+/// ```
+/// # use sedge_runtime as sedge;
+/// use sedge::task;
+/// use sedge::time::timeout;
+/// use std::time::Duration;
+///
+/// // As good an answer as five milliseconds give.
+/// let rounds = timeout(Duration::from_millis(5), || {
+///     (0_u64..).take_while(|_| !task::is_cancelled()).count()
+/// });
+/// assert!(rounds.is_ok());
+/// ```
+pub fn is_cancelled() -> bool {
+    interrupt::is_anything_due()
+}
+
+/// Ends the calling code here if it was told to stop, as any call that may wait does. Returns at
+/// once otherwise.
+///
+/// For loops that compute. In a closure that [`blocking`](crate::blocking()) runs it ends that
+/// closure, and then the code that has called `blocking`.
+///
+/// # Blocking
+///
+/// Nothing waits. It reads the clock if there is a timeout around it.
+///
+/// # Cancellation
+///
+/// A cancellation point, and nothing else. Under `panic = "abort"` it does nothing: ask
+/// [`is_cancelled`].
+///
+/// # Examples
+///
+/// ```
+/// # use sedge_runtime as sedge;
+/// use sedge::task;
+/// use sedge::time::timeout;
+/// use std::time::Duration;
+///
+/// sedge::run(|| {
+///     let endless = || sedge::blocking(|| loop {
+///         task::check();
+///     });
+///     assert!(timeout(Duration::from_millis(5), endless).is_err());
+/// });
+/// ```
+pub fn check() {
+    interrupt::check();
+}
 
 impl std::fmt::Display for Cancelled {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -45,22 +128,3 @@ impl std::fmt::Display for Cancelled {
 }
 
 impl std::error::Error for Cancelled {}
-
-/// Raises a cancellation that has come, where it may be raised. `task` is the running one.
-#[inline]
-pub(super) fn raise_if_cancelled(task: TaskRef) {
-    if task.is_cancelled() {
-        raise(task);
-    }
-}
-
-#[cold]
-fn raise(task: TaskRef) {
-    if cfg!(panic = "abort") || task.shields.get() > 0 || std::thread::panicking() {
-        return;
-    }
-    if task.raised.replace(true) {
-        suspend(task, Suspend::Yield);
-    }
-    resume_unwind(Box::new(Cancelled(())));
-}

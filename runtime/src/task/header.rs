@@ -40,6 +40,7 @@ use std::ptr::NonNull;
 use std::thread;
 
 use super::cancel::Cancelled;
+use super::interrupt::Frames;
 use super::state::State;
 use crate::scheduler::{Remote, Shared};
 use crate::stack::overflow::CurrentStack;
@@ -71,8 +72,8 @@ pub(crate) struct Header {
     /// Where it lives: the worker that first ran it (for a migrating task, that last ran it).
     pub(crate) home: Cell<*const Remote>,
     pub(crate) link: Cell<*mut Self>,
-    /// How many `shield`s it is inside.
-    pub(super) shields: Cell<u16>,
+    /// What may end its present code early.
+    pub(crate) frames: Frames,
     /// How many `stay_home`s it is inside.
     pub(super) stays: Cell<u16>,
     /// Whether a cancellation was raised in it already.
@@ -170,7 +171,7 @@ impl TaskRef {
                 id,
                 name: name.map(Box::new),
                 index: Cell::new(0),
-                shields: Cell::new(0),
+                frames: Frames::new(),
                 stays: Cell::new(0),
                 raised: Cell::new(false),
                 migrating,
@@ -394,13 +395,13 @@ unsafe fn run<F: FnOnce() -> T, T>(header: NonNull<Header>) {
     let result = if header.is_cancelled() && cfg!(panic = "abort") {
         // Nothing can be raised: it is abandoned as it is, as started tasks are.
         std::mem::forget(f);
-        Err(Box::new(Cancelled(())) as Box<dyn std::any::Any + Send>)
+        Err(Box::new(Cancelled::of_task()) as Box<dyn std::any::Any + Send>)
     } else if header.is_cancelled() {
         // Cancelled before it began: the closure is dropped here, where its destructors may park,
         // and by an unwind, as a started task's frames are: no wait throws in it.
         catch_unwind(AssertUnwindSafe(|| {
             let _dropped = f;
-            resume_unwind(Box::new(Cancelled(())))
+            resume_unwind(Box::new(Cancelled::of_task()))
         }))
     } else {
         catch_unwind(AssertUnwindSafe(f))

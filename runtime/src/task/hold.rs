@@ -2,9 +2,8 @@
 //!
 //! Each nests, and ends with its closure, by a return or an unwind.
 
-use std::cell::Cell;
-
-use super::{Header, TaskRef};
+use super::TaskRef;
+use super::interrupt::shielded;
 use crate::context;
 
 /// Calls `f` without ever parking in it: every wait blocks the thread, as outside the runtime, and
@@ -71,7 +70,7 @@ pub fn no_park<R>(f: impl FnOnce() -> R) -> R {
 
     change_no_park(|depth| depth + 1);
     let _leave = Leave;
-    f()
+    shielded(f)
 }
 
 /// Keeps a migrating task on its present worker while `f` runs, so that what `f` has on its stack
@@ -131,7 +130,8 @@ pub fn stay_home<R>(f: impl FnOnce() -> R) -> R {
         context::with_worker(|worker| worker.expect("a task has one").begin_stay(task));
         Home(task)
     });
-    hold(|task| &task.stays, f)
+    let _stay = context::current_task().map(Stay::begin);
+    f()
 }
 
 /// Calls `f` with cancellation held back, and returns what `f` returns.
@@ -179,24 +179,21 @@ pub fn stay_home<R>(f: impl FnOnce() -> R) -> R {
 /// assert_eq!(saving.join().unwrap(), "saved");
 /// ```
 pub fn shield<R>(f: impl FnOnce() -> R) -> R {
-    hold(|task| &task.shields, f)
+    shielded(f)
 }
 
-/// Calls `f` with a depth of the running task's one deeper.
-fn hold<R>(depth: fn(&Header) -> &Cell<u16>, f: impl FnOnce() -> R) -> R {
-    struct Release(TaskRef, fn(&Header) -> &Cell<u16>);
+/// One level of [`stay_home`].
+struct Stay(TaskRef);
 
-    impl Drop for Release {
-        fn drop(&mut self) {
-            let depth = self.1(&self.0);
-            depth.set(depth.get() - 1);
-        }
+impl Stay {
+    fn begin(task: TaskRef) -> Self {
+        task.stays.set(task.stays.get().checked_add(1).expect("it nests 65,535 deep at most"));
+        Self(task)
     }
+}
 
-    let _release = context::current_task().map(|task| {
-        let now = depth(&task);
-        now.set(now.get().checked_add(1).expect("it nests 65,535 deep at most"));
-        Release(task, depth)
-    });
-    f()
+impl Drop for Stay {
+    fn drop(&mut self) {
+        self.0.stays.set(self.0.stays.get() - 1);
+    }
 }

@@ -10,7 +10,8 @@ use std::mem::ManuallyDrop;
 use std::thread;
 
 use super::handle::{Counted, Task};
-use super::{TaskRef, header};
+use super::{Cancelled, TaskRef, header};
+use crate::scheduler;
 use crate::wait::{self, Waiter};
 
 /// Owns the right to wait for a task, as [`std::thread::JoinHandle`] does for a thread.
@@ -82,7 +83,9 @@ impl<T> JoinHandle<T> {
     /// ```
     pub fn join(self) -> thread::Result<T> {
         wait::checkpoint();
-        self.wait();
+        if !self.wait() {
+            return Err(Box::new(Cancelled::of_task()));
+        }
         let handle = ManuallyDrop::new(self);
         // SAFETY: `FINISHED` was seen while the handle existed, so the result is the handle's; it
         // is taken once, as the handle is gone.
@@ -91,6 +94,36 @@ impl<T> JoinHandle<T> {
         // SAFETY: the handle's own reference, given up here.
         drop(unsafe { Counted::from_counted(handle.task) });
         result
+    }
+
+    /// Tells the task to stop. It unwinds from the call that it waits in, or from the next that may
+    /// wait, and [`join`](Self::join) then returns a [`Cancelled`](super::Cancelled). A task that
+    /// has not begun yet never does: its closure is dropped.
+    ///
+    /// What has ended stays as it is. A task that returns before it meets a cancellation point has
+    /// not noticed, and `join` returns its result. [The module](super#cancellation) says what a
+    /// cancellation does to locks, to half-done work, and to bytes that were read already.
+    ///
+    /// # Blocking
+    ///
+    /// Nothing waits: neither for the task to stop nor for anything else.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// use sedge::task::{self, Cancelled};
+    ///
+    /// sedge::run(|| {
+    ///     let waiting = task::spawn(task::park);
+    ///     waiting.cancel();
+    ///     assert!(waiting.join().unwrap_err().is::<Cancelled>());
+    /// });
+    /// ```
+    pub fn cancel(&self) {
+        if let Some(claimed) = self.task.cancel() {
+            scheduler::schedule(claimed);
+        }
     }
 
     /// Returns whether the task has ended: [`join`](Self::join) would then not wait for it.
@@ -141,18 +174,22 @@ impl<T> JoinHandle<T> {
         Task::green(unsafe { Counted::from_borrowed(self.task) })
     }
 
-    fn wait(&self) {
+    /// False if the wait ended early, which is then the caller's end, too.
+    fn wait(&self) -> bool {
         let mut place = Place { task: self.task, filled: false };
         while !self.task.state.load().is_finished() {
             // A joiner that was active when the finisher woke it has used up that wake: there is no
             // other, so it must not park again. It sees `FINISHING`, set before the wake.
-            if place.fill() && !self.task.state.load().is_finishing() {
-                wait::park(None);
-            } else {
+            if !place.fill() || self.task.state.load().is_finishing() {
                 wait_for_finisher(self.task);
+            } else if wait::ends_early() {
+                return false;
+            } else {
+                wait::park(wait::early_end(None));
             }
         }
         place.filled = false;
+        true
     }
 }
 

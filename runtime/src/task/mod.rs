@@ -32,6 +32,7 @@ mod handle;
 mod header;
 mod hold;
 mod hook;
+mod interrupt;
 mod join;
 mod park;
 mod state;
@@ -41,7 +42,7 @@ use crate::context;
 
 pub use block_on::block_on;
 pub use builder::{Builder, spawn};
-pub use cancel::Cancelled;
+pub use cancel::{Cancelled, check, is_cancelled};
 pub use handle::{Task, TaskId};
 pub use hold::{no_park, shield, stay_home};
 pub use join::JoinHandle;
@@ -50,6 +51,9 @@ pub use park::{park, park_timeout, yield_now};
 pub(crate) use builder::spawn_root;
 pub(crate) use header::{Claimed, Coroutine, Header, Suspend, TaskRef};
 pub(crate) use hook::install as install_panic_hook;
+pub(crate) use interrupt::{
+    Frames, enclose, raise_if_due_here, raised_at, raises, refusal, refused_at,
+};
 pub(crate) use park::{checkpoint_slow, park_until};
 pub(crate) use state::Park;
 pub(crate) use unwind::{Hidden, hide_panics, restore_panics};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::cancel::raise_if_cancelled;
+use super::interrupt::{raise_if_due, raise_if_due_here, raised_at};
 use super::unwind::{hide_panics, restore_panics};
 use super::{Suspend, TaskRef};
 use crate::scheduler::Remote;
@@ -96,6 +96,10 @@ fn park_deadline(deadline: Option<Instant>) {
     wait::checkpoint();
     let Some(task) = context::current_task() else { return park_thread(deadline) };
     while !task.state.take_token() && deadline.is_none_or(|deadline| Instant::now() < deadline) {
+        if wait::ends_early() {
+            return;
+        }
+        let deadline = wait::early_end(deadline);
         if context::in_task() {
             park_until(task, deadline);
         } else {
@@ -109,12 +113,13 @@ fn park_deadline(deadline: Option<Instant>) {
 
 #[expect(clippy::disallowed_methods, reason = "there is no task here")]
 fn park_thread(deadline: Option<Instant>) {
-    match deadline {
+    match deadline.into_iter().chain(raised_at()).min() {
         None => thread::park(),
         Some(deadline) => {
             thread::park_timeout(deadline.saturating_duration_since(Instant::now()));
         }
     }
+    raise_if_due_here();
 }
 
 /// Lets the worker's other ready tasks run: the task goes to the end of the queue, and stays ready.
@@ -146,7 +151,10 @@ fn park_thread(deadline: Option<Instant>) {
 pub fn yield_now() {
     match context::parkable_task() {
         Some(task) => {
-            raise_if_cancelled(task);
+            if !task.frames.is_empty() {
+                task.frames.note_time();
+            }
+            raise_if_due(task);
             suspend(task, Suspend::Yield);
         }
         #[expect(clippy::disallowed_methods, reason = "there is no task here")]
@@ -181,24 +189,33 @@ fn suspend_in_unwind(task: TaskRef, how: Suspend) {
 
 /// Parks `task`, the running one, until a wake or `deadline`; may return for no reason.
 pub(crate) fn park_until(task: TaskRef, deadline: Option<Instant>) {
-    raise_if_cancelled(task);
+    raise_if_due(task);
     if task.state.take_notified() {
         return;
     }
-    match deadline {
+    let frames_deadline = frames_deadline(task);
+    match deadline.into_iter().chain(frames_deadline).min() {
         None => suspend(task, Suspend::Park),
-        Some(deadline) => {
-            let timer = Timer::add(task, deadline);
+        Some(until) => {
+            let timer = Timer::add(task, until);
             suspend(task, Suspend::Park);
-            drop(timer);
+            if timer.end() && frames_deadline == Some(until) {
+                task.frames.note_time();
+            }
         }
     }
-    raise_if_cancelled(task);
+    raise_if_due(task);
+}
+
+/// When a wait of the running task ends because something is raised.
+#[inline]
+fn frames_deadline(task: TaskRef) -> Option<Instant> {
+    if task.frames.is_empty() { None } else { raised_at() }
 }
 
 /// A parked task's timer, taken away before the task goes on.
 struct Timer {
-    key: Option<TimerKey>,
+    key: TimerKey,
     /// Where it is, if the task may be elsewhere by then.
     remote: Option<Arc<Remote>>,
 }
@@ -208,30 +225,32 @@ impl Timer {
         context::with_worker(|worker| {
             let remote = worker.expect("a task runs on a worker").remote();
             let key = remote.timers.add(deadline, task);
-            Self { key: Some(key), remote: task.migrating.then(|| remote.clone()) }
+            Self { key, remote: task.migrating.then(|| remote.clone()) }
         })
     }
-}
 
-impl Drop for Timer {
-    fn drop(&mut self) {
-        let Some(key) = self.key.take() else { return };
-        match &self.remote {
-            Some(remote) => remote.timers.cancel(key),
+    /// Returns whether its time had come.
+    fn end(self) -> bool {
+        match self.remote {
+            Some(remote) => remote.timers.cancel(self.key),
             None => context::with_worker(|worker| {
-                worker.expect("a task runs on a worker").remote().timers.cancel(key);
+                worker.expect("a task runs on a worker").remote().timers.cancel(self.key)
             }),
         }
     }
 }
 
-/// The rest of [`wait::checkpoint`]: the budget is spent, or `task` (the running one) is cancelled.
+/// The rest of [`wait::checkpoint`]: the running task's budget is spent, or something may be due.
 #[cold]
-pub(crate) fn checkpoint_slow(task: TaskRef) {
-    raise_if_cancelled(task);
-    let spent =
+pub(crate) fn checkpoint_slow() {
+    let Some(task) = context::current_task() else { return raise_if_due_here() };
+    let is_spent =
         context::with_worker(|worker| worker.is_some_and(|worker| worker.budget_is_spent()));
-    if spent && !thread::panicking() {
+    if is_spent && !task.frames.is_empty() {
+        task.frames.note_time();
+    }
+    raise_if_due(task);
+    if is_spent && context::in_task() && !thread::panicking() {
         suspend(task, Suspend::Yield);
     }
 }

@@ -21,8 +21,9 @@
 //!
 //! # Cancellation
 //!
-//! [`checkpoint`] raises at the entry of every call that may wait, and [`park`] raises when the
-//! wake was a cancellation. A queue that a waiter leaves that way takes it out in a destructor.
+//! [`checkpoint`] raises at the entry of every call that may wait, and [`park`] raises what is due
+//! once it is woken. A queue that a waiter leaves that way takes it out in a destructor. Where
+//! nothing can be raised, operations that can return an error return a [`refusal`].
 
 mod queue;
 mod thread;
@@ -36,6 +37,8 @@ use std::time::{Duration, Instant};
 use crate::scheduler;
 use crate::task::{Claimed, TaskRef};
 use crate::{context, task};
+
+pub(crate) use crate::task::refusal;
 
 pub(crate) use queue::{QueueKey, WaitQueue};
 
@@ -104,55 +107,62 @@ impl Wakeup {
 pub(crate) fn park(deadline: Option<Instant>) {
     match context::parkable_task() {
         Some(task) => task::park_until(task, deadline),
-        None => thread::block(next_look(deadline)),
+        None => block(deadline),
     }
 }
 
-/// Until when a thread may block at a stretch, in a wait that ends at `deadline`. Where it stands
-/// in for a task that unwinds inside `no_park`, a cancellation wakes it not, so that it has to look
-/// for one every millisecond.
+/// The same on a thread.
+fn block(deadline: Option<Instant>) {
+    thread::block(next_look(deadline));
+    task::raise_if_due_here();
+}
+
+/// Until when a thread may block at a stretch, in a wait that ends at `deadline`. Raises what is
+/// due, and ends where something will be.
+///
+/// Where the thread stands in for a task that nothing is raised in, a cancellation wakes it not, so
+/// that it has to look for one every millisecond.
 pub(crate) fn next_look(deadline: Option<Instant>) -> Option<Instant> {
-    if !std::thread::panicking() || context::current_task().is_none() {
-        return deadline;
-    }
-    let tick = Instant::now() + Duration::from_millis(1);
-    Some(deadline.map_or(tick, |deadline| deadline.min(tick)))
+    const TICK: Duration = Duration::from_millis(1);
+    task::raise_if_due_here();
+    let looks = !task::raises() && context::current_task().is_some();
+    let tick = looks.then(|| Instant::now() + TICK);
+    [deadline, task::raised_at(), tick].into_iter().flatten().min()
 }
 
 /// Every call that may wait begins here: takes one unit of the running task's operation budget
-/// (yielding when it is spent), and raises a pending cancellation.
+/// (yielding when it is spent), and raises what is due.
 ///
-/// Does nothing on a plain thread, and neither yields nor raises inside `no_park` or an unwind.
+/// Neither yields nor raises inside `no_park` or an unwind, and never yields on a plain thread.
 #[inline]
 pub(crate) fn checkpoint() {
-    if let Some(task) = context::spend_budget() {
-        task::checkpoint_slow(task);
+    if context::spend_budget() {
+        task::checkpoint_slow();
     }
 }
 
-/// True in a task that is being cancelled and is unwinding: I/O that would wait returns
-/// [`cancelled_error`] instead, so that a flush in a destructor cannot hang on a stuck peer. Inside
-/// `no_park` too, where it would hang the worker's thread.
-///
-/// Nothing is raised in an unwind, so a wait asks this before it begins, and again whenever it is
-/// woken, by [`or_cancelled`].
-pub(crate) fn cancelled_in_unwind() -> bool {
-    std::thread::panicking() && context::is_cancelled()
-}
-
-/// What I/O returns where [`cancelled_in_unwind`] holds. Never `Interrupted`, which `write_all`
-/// retries for ever.
-pub(crate) fn cancelled_error() -> io::Error {
-    io::Error::other("the task is being cancelled: this operation would have waited")
-}
-
-/// The condition of a wait that a cancellation ends in mid-unwind too: what is `ready`; where
-/// nothing is and [`cancelled_in_unwind`] holds, the error.
-pub(crate) fn or_cancelled<R>(ready: Option<R>) -> Option<io::Result<R>> {
+/// The condition of a wait that a [`refusal`] ends too: what is `ready`, or the refusal.
+pub(crate) fn or_refused<R>(ready: Option<R>) -> Option<io::Result<R>> {
     match ready {
         Some(ready) => Some(Ok(ready)),
-        None => cancelled_in_unwind().then(|| Err(cancelled_error())),
+        None => refusal().map(Err),
     }
+}
+
+/// Whether a wait that has nothing to return ends for no reason, where one that can return an error
+/// meets a [`refusal`]: under `panic = "abort"`, as nothing can be raised.
+#[inline]
+pub(crate) fn ends_early() -> bool {
+    cfg!(panic = "abort") && !std::thread::panicking() && refusal().is_some()
+}
+
+/// When [`ends_early`] will hold for a wait that ends at `deadline`.
+#[inline]
+pub(crate) fn early_end(deadline: Option<Instant>) -> Option<Instant> {
+    if cfg!(not(panic = "abort")) {
+        return deadline;
+    }
+    deadline.into_iter().chain(task::refused_at()).min()
 }
 
 pub(crate) use thread::current_waker as thread_waker;

@@ -16,12 +16,13 @@
 //! Most conditions have one waiter at a time: the first stands in the queue itself, the rest in a
 //! vector that is freed when it is empty again.
 
-use std::mem;
 use std::task::{Context, Poll};
 use std::time::Instant;
+use std::{io, mem};
 
-use super::{TimedOut, Waiter, Wakeup, park};
+use super::{TimedOut, Waiter, Wakeup, or_refused, park, refusal};
 use crate::primitive::Mutex;
+use crate::task;
 
 /// Waiters on one condition.
 #[derive(Debug)]
@@ -80,6 +81,20 @@ impl WaitQueue {
                 return Err(TimedOut);
             }
             park(deadline);
+        }
+    }
+
+    /// The same for a wait that a [`refusal`](super::refusal) ends, too.
+    pub(crate) fn wait_unless_refused<R>(
+        &self,
+        deadline: Option<Instant>,
+        mut ready: impl FnMut() -> Option<R>,
+    ) -> Result<io::Result<R>, TimedOut> {
+        let refused_at = task::refused_at();
+        let until = deadline.into_iter().chain(refused_at).min();
+        match self.wait_until(until, || or_refused(ready())) {
+            Err(TimedOut) if until != deadline => Ok(Err(refusal().expect("its time has come"))),
+            result => result,
         }
     }
 

@@ -14,6 +14,7 @@
 
 mod abandoning;
 mod canaries;
+mod cancelling;
 mod hazards;
 mod hogs;
 mod idle;
@@ -29,6 +30,7 @@ mod starvation;
 mod stress;
 mod support;
 mod tasks;
+mod timeouts;
 mod timers;
 mod unwinding;
 mod wakers;

@@ -1,8 +1,12 @@
-//! Sleeping. Durations and instants are std's.
+//! Sleeping, and limits on time. Durations and instants are std's.
+
+mod timeout;
 
 use std::time::{Duration, Instant};
 
-use crate::{context, task, wait};
+use crate::wait;
+
+pub use timeout::{Elapsed, timeout, timeout_at};
 
 /// Waits for `duration` at least, as [`std::thread::sleep`].
 ///
@@ -66,14 +70,7 @@ pub fn sleep_until(deadline: Instant) {
 
 fn sleep_deadline(deadline: Option<Instant>) {
     wait::checkpoint();
-    while deadline.is_none_or(|deadline| Instant::now() < deadline) {
-        match (context::parkable_task(), deadline) {
-            (Some(task), _) => task::park_until(task, deadline),
-            #[expect(clippy::disallowed_methods, reason = "there is no task to park")]
-            (None, Some(deadline)) => {
-                std::thread::sleep(deadline.saturating_duration_since(Instant::now()));
-            }
-            (None, None) => wait::park(None),
-        }
+    while deadline.is_none_or(|deadline| Instant::now() < deadline) && !wait::ends_early() {
+        wait::park(wait::early_end(deadline));
     }
 }

@@ -1,0 +1,343 @@
+//! Limits on time around a stretch of code, in tasks and on plain threads.
+
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use sedge::io::Source;
+use sedge::task::{self, Cancelled};
+use sedge::time::{Elapsed, sleep, timeout, timeout_at};
+use sedge_runtime as sedge;
+
+use crate::support::{Count, OnDrop, bounded, runtime};
+
+const SHORT: Duration = Duration::from_millis(5);
+const LONG: Duration = Duration::from_secs(3600);
+
+/// Runs `f` in a task and on a plain thread.
+fn everywhere(f: impl Fn() + Clone + Send + 'static) {
+    let in_task = f.clone();
+    bounded(move || sedge::run(in_task));
+    bounded(f);
+}
+
+#[test]
+fn what_is_done_in_time_is_returned() {
+    everywhere(|| {
+        assert_eq!(timeout(LONG, || 7), Ok(7));
+        assert_eq!(timeout(Duration::ZERO, || 7), Ok(7), "it never waits");
+        assert_eq!(timeout(Duration::MAX, || 7), Ok(7));
+        assert_eq!(timeout(LONG, || sleep(Duration::from_micros(50))), Ok(()));
+    });
+}
+
+#[test]
+fn every_wait_is_ended() {
+    everywhere(|| {
+        let start = Instant::now();
+        assert!(timeout(SHORT, || sleep(LONG)).is_err());
+        assert!(start.elapsed() >= SHORT);
+        assert!(timeout(SHORT, task::park).is_err());
+        assert!(timeout(SHORT, || task::park_timeout(LONG)).is_err());
+        assert!(timeout(SHORT, || sedge::spawn(task::park).join()).is_err());
+        assert!(timeout(SHORT, || task::block_on(std::future::pending::<()>())).is_err());
+        let (a, _b) = UnixStream::pair().unwrap();
+        let a = Source::new(a).unwrap();
+        assert!(timeout(SHORT, || a.readable()).is_err());
+        assert!(timeout(SHORT, || a.reading().timeout(Some(LONG)).ready()).is_err());
+    });
+}
+
+#[test]
+fn a_limit_of_the_wait_itself_comes_first() {
+    everywhere(|| {
+        let (a, _b) = UnixStream::pair().unwrap();
+        let a = Source::new(a).unwrap();
+        let read = timeout(LONG, || a.reading().timeout(Some(SHORT)).ready());
+        assert_eq!(read.unwrap().unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert_eq!(timeout(LONG, || task::park_timeout(SHORT)), Ok(()));
+    });
+}
+
+#[test]
+fn the_earlier_of_two_is_caught_by_its_own_frame() {
+    everywhere(|| {
+        let inner_first = timeout(LONG, || timeout(SHORT, task::park));
+        assert!(inner_first.unwrap().is_err());
+        let after = Arc::new(AtomicBool::new(false));
+        let outer_first = timeout(SHORT, || {
+            let _ = timeout(LONG, task::park);
+            after.store(true, Ordering::Relaxed);
+        });
+        assert!(outer_first.is_err());
+        assert!(!after.load(Ordering::Relaxed), "the inner one's caller does not go on");
+    });
+}
+
+/// Both are over when the hog looks up; the one that was due first is told first.
+#[test]
+fn of_two_that_are_over_the_earlier_is_told_first() {
+    everywhere(|| {
+        let start = Instant::now();
+        let until = |ms| start + Duration::from_millis(ms);
+        let hog = || {
+            while Instant::now() < until(6) {}
+            task::check();
+        };
+        let inner = Count::new();
+        let outer = timeout_at(until(4), || {
+            assert!(timeout_at(until(2), hog).is_err());
+            inner.add();
+            task::check();
+        });
+        assert!(outer.is_err());
+        assert_eq!(inner.get(), 1);
+        let outer = timeout_at(until(2), || {
+            let _ = timeout_at(until(4), hog);
+            inner.add();
+        });
+        assert!(outer.is_err());
+        assert_eq!(inner.get(), 1);
+    });
+}
+
+#[test]
+fn a_panic_goes_through() {
+    everywhere(|| {
+        let caught = catch_unwind(|| timeout(LONG, || std::panic::resume_unwind(Box::new(7_u8))));
+        assert_eq!(*caught.unwrap_err().downcast::<u8>().unwrap(), 7);
+        assert_eq!(timeout(LONG, || 1), Ok(1));
+    });
+}
+
+#[test]
+fn what_is_swallowed_is_told_again() {
+    everywhere(|| {
+        let told = Count::new();
+        let result = timeout(SHORT, || {
+            for _ in 0..3 {
+                let payload = catch_unwind(task::park).unwrap_err();
+                assert!(payload.is::<Cancelled>());
+                told.add();
+            }
+            sleep(LONG);
+        });
+        assert!(result.is_err());
+        assert_eq!(told.get(), 3);
+    });
+}
+
+/// A payload that was kept belongs to no later frame, though that may lie at the same address.
+#[test]
+fn a_kept_payload_is_no_later_timeouts() {
+    everywhere(|| {
+        fn frame(f: &mut dyn FnMut()) -> Result<(), Elapsed> {
+            timeout(SHORT, f)
+        }
+        let mut kept = None;
+        let swallow = &mut || kept = catch_unwind(task::park).err();
+        assert!(frame(swallow).is_ok());
+        let raise = || frame(&mut || std::panic::resume_unwind(kept.take().unwrap()));
+        let caught = catch_unwind(AssertUnwindSafe(raise));
+        assert!(caught.unwrap_err().is::<Cancelled>());
+    });
+}
+
+#[test]
+fn shields_hold_back_what_is_outside_them() {
+    everywhere(|| {
+        let done = Count::new();
+        let result = timeout(SHORT, || {
+            task::shield(|| {
+                sleep(4 * SHORT);
+                done.add();
+                assert!(task::is_cancelled());
+                task::check();
+                assert!(timeout(SHORT, task::park).is_err(), "this one is inside");
+                done.add();
+            });
+            task::check();
+            done.add();
+        });
+        assert!(result.is_err());
+        assert_eq!(done.get(), 2);
+    });
+}
+
+#[test]
+fn inside_no_park_too() {
+    everywhere(|| {
+        let done = Count::new();
+        let result = timeout(SHORT, || {
+            task::no_park(|| {
+                sleep(2 * SHORT);
+                done.add();
+                assert!(timeout(SHORT, || sleep(LONG)).is_err());
+                let (a, _b) = UnixStream::pair().unwrap();
+                let a = Source::new(a).unwrap();
+                assert!(timeout(SHORT, || a.readable()).is_err());
+                done.add();
+            });
+            task::park();
+        });
+        assert!(result.is_err());
+        assert_eq!(done.get(), 2);
+    });
+}
+
+#[test]
+fn blocking_is_waited_for() {
+    bounded(|| {
+        sedge::run(|| {
+            let done = Count::new();
+            let result = timeout(SHORT, || {
+                sedge::blocking(|| {
+                    std::thread::sleep(4 * SHORT);
+                    done.add();
+                });
+                task::park();
+            });
+            assert!(result.is_err());
+            assert_eq!(done.get(), 1);
+        });
+    });
+}
+
+/// What the pool computes for a task can look whether it is still wanted, and end.
+#[test]
+fn blocking_sees_the_timeout_of_its_task() {
+    bounded(|| {
+        sedge::run(|| {
+            let compute = || while !task::is_cancelled() {};
+            assert!(timeout(SHORT, || sedge::blocking(compute)).is_ok(), "it has returned");
+            let endless = || -> () {
+                loop {
+                    task::check();
+                }
+            };
+            assert!(timeout(SHORT, || sedge::blocking(endless)).is_err());
+            let own = || timeout(SHORT, || sleep(LONG));
+            assert!(timeout(LONG, || sedge::blocking(own)).unwrap().is_err());
+            let shielded = || task::shield(|| sedge::blocking(task::check));
+            assert!(timeout(Duration::ZERO, shielded).is_ok());
+        });
+    });
+}
+
+/// A loop that never has to wait is ended all the same.
+#[test]
+fn a_busy_loop_of_calls_is_ended() {
+    everywhere(|| {
+        let (a, b) = UnixStream::pair().unwrap();
+        let (a, b) = (Source::new(a).unwrap(), Source::new(b).unwrap());
+        let ping = || -> io::Result<()> {
+            loop {
+                a.write_with(|mut s| s.write(b"."))?;
+                b.read_with(|mut s| io::Read::read(&mut s, &mut [0]))?;
+            }
+        };
+        assert!(timeout(SHORT, ping).is_err());
+    });
+    bounded(|| {
+        sedge::run(|| {
+            let yields = || -> () {
+                loop {
+                    task::yield_now();
+                }
+            };
+            assert!(timeout(SHORT, yields).is_err());
+        });
+    });
+}
+
+#[test]
+fn a_buffered_writer_over_a_stuck_peer() {
+    everywhere(|| {
+        struct Writer<'a>(&'a Source<UnixStream>);
+
+        impl Write for Writer<'_> {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0.write_with(|mut s| s.write(bytes))
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+
+        let (a, _stuck) = UnixStream::pair().unwrap();
+        let a = Source::new(a).unwrap();
+        let result = timeout(SHORT, || -> io::Result<()> {
+            let mut writer = BufWriter::with_capacity(1 << 20, Writer(&a));
+            loop {
+                // Unwound here, and flushed by the destructor, which would wait for ever.
+                writer.write_all(&[0; 100_000])?;
+            }
+        });
+        assert!(result.is_err());
+    });
+}
+
+/// In mid-unwind of an ordinary panic the operations that can return an error are limited, too.
+#[test]
+fn in_the_destructors_of_a_panic() {
+    everywhere(|| {
+        let (a, _b) = UnixStream::pair().unwrap();
+        let a = Source::new(a).unwrap();
+        let kinds = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let caught = catch_unwind(AssertUnwindSafe(|| {
+            timeout(SHORT, || {
+                let _wait = OnDrop(|| {
+                    kinds.lock().unwrap().push(a.readable().unwrap_err().kind());
+                    sleep(SHORT); // Waits as long as it was told to.
+                });
+                std::panic::resume_unwind(Box::new(()));
+            })
+        }));
+        assert!(caught.is_err(), "the panic goes on");
+        assert_eq!(*kinds.lock().unwrap(), [ErrorKind::TimedOut]);
+    });
+}
+
+#[test]
+fn around_a_whole_runtime() {
+    bounded(|| {
+        let ended = Count::new();
+        let result = timeout(SHORT, || {
+            sedge::run(|| {
+                let _end = OnDrop(|| ended.add());
+                sedge::spawn(task::park);
+                task::park();
+            });
+        });
+        assert!(result.is_err());
+        assert_eq!(ended.get(), 1);
+        let runtime = runtime(1);
+        assert!(timeout(SHORT, || runtime.run(|| sleep(LONG))).is_err());
+        assert_eq!(runtime.run(|| 3).unwrap(), 3);
+    });
+}
+
+/// Many at once, each nested in another, all due within a moment.
+#[test]
+fn a_crowd_times_out() {
+    const TASKS: usize = 2_000;
+    bounded(|| {
+        sedge::run(|| {
+            let spawn = |n: usize| {
+                sedge::spawn(move || {
+                    let inner = Duration::from_micros((n % 7 * 500) as u64);
+                    let outer = Duration::from_micros((n % 5 * 700) as u64);
+                    timeout(outer, || timeout(inner, task::park).is_err())
+                })
+            };
+            let tasks: Vec<_> = (0..TASKS).map(spawn).collect();
+            let results = tasks.into_iter().map(|task| task.join().unwrap());
+            // None parks for ever, and an inner timeout is never taken for the outer one.
+            assert!(results.flatten().all(|inner_ended| inner_ended));
+        });
+    });
+}
