@@ -311,7 +311,9 @@ impl Waiting {
             if let Some(refusal) = wait::refusal() {
                 return Err(refusal);
             }
-            let look = wait::next_look(self.deadline).into_iter().chain(task::refused_at()).min();
+            let look =
+                [wait::next_look(self.deadline), task::refused_at(), task::next_look_at_flags()];
+            let look = look.into_iter().flatten().min();
             let now = Instant::now();
             let next =
                 if self.deadline.is_some_and(|at| at <= now) { Next::TryLast } else { Next::Try };

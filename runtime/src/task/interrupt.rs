@@ -37,12 +37,15 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::cancel::Cancelled;
 use super::park::suspend;
 use super::{Suspend, TaskRef};
 use crate::context;
+
+/// How often a thread looks for what no waker tells it of.
+pub(crate) const TICK: Duration = Duration::from_millis(1);
 
 /// The frames around a task's, or a thread's, present code.
 #[derive(Debug)]
@@ -258,6 +261,14 @@ pub(crate) fn raised_at() -> Option<Instant> {
     }
     // SAFETY: as above.
     unsafe { &*context::frames() }.deadline()
+}
+
+/// When to look for flags, where the thread waits in the kernel and no waker reaches it.
+pub(crate) fn next_look_at_flags() -> Option<Instant> {
+    // SAFETY: as above.
+    let frames = unsafe { &*context::frames() };
+    let watches = frames.open(frames.shields.get()).any(|frame| !frame.flag.is_null());
+    watches.then(|| Instant::now() + TICK)
 }
 
 /// Whether anything can be raised at all: not in mid-unwind, nor under `panic = "abort"`.

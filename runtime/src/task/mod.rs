@@ -36,6 +36,7 @@ mod interrupt;
 mod join;
 mod park;
 mod state;
+mod token;
 mod unwind;
 
 use crate::context;
@@ -47,12 +48,14 @@ pub use handle::{Task, TaskId};
 pub use hold::{no_park, shield, stay_home};
 pub use join::JoinHandle;
 pub use park::{park, park_timeout, yield_now};
+pub use token::{CancelToken, DropGuard};
 
 pub(crate) use builder::spawn_root;
 pub(crate) use header::{Claimed, Coroutine, Header, Suspend, TaskRef};
 pub(crate) use hook::install as install_panic_hook;
 pub(crate) use interrupt::{
-    Frames, enclose, raise_if_due_here, raised_at, raises, refusal, refused_at,
+    Frames, TICK, enclose, next_look_at_flags, raise_if_due_here, raised_at, raises, refusal,
+    refused_at,
 };
 pub(crate) use park::{checkpoint_slow, park_until};
 pub(crate) use state::Park;

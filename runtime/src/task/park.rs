@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::interrupt::{raise_if_due, raise_if_due_here, raised_at};
+use super::interrupt::{TICK, next_look_at_flags, raise_if_due, raise_if_due_here, raised_at};
 use super::unwind::{hide_panics, restore_panics};
 use super::{Suspend, TaskRef};
 use crate::scheduler::Remote;
@@ -105,7 +105,7 @@ fn park_deadline(deadline: Option<Instant>) {
         } else {
             // Inside `no_park` the thread has to wait for a token that is the task's; an unpark
             // finds the task active and tells no thread. So it looks every millisecond.
-            let tick = Instant::now() + Duration::from_millis(1);
+            let tick = Instant::now() + TICK;
             wait::park(Some(deadline.map_or(tick, |deadline| deadline.min(tick))));
         }
     }
@@ -113,7 +113,8 @@ fn park_deadline(deadline: Option<Instant>) {
 
 #[expect(clippy::disallowed_methods, reason = "there is no task here")]
 fn park_thread(deadline: Option<Instant>) {
-    match deadline.into_iter().chain(raised_at()).min() {
+    let until = [deadline, raised_at(), next_look_at_flags()];
+    match until.into_iter().flatten().min() {
         None => thread::park(),
         Some(deadline) => {
             thread::park_timeout(deadline.saturating_duration_since(Instant::now()));

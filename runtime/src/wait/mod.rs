@@ -32,7 +32,7 @@ pub(crate) use thread::Parker;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::scheduler;
 use crate::task::{Claimed, TaskRef};
@@ -123,10 +123,9 @@ fn block(deadline: Option<Instant>) {
 /// Where the thread stands in for a task that nothing is raised in, a cancellation wakes it not, so
 /// that it has to look for one every millisecond.
 pub(crate) fn next_look(deadline: Option<Instant>) -> Option<Instant> {
-    const TICK: Duration = Duration::from_millis(1);
     task::raise_if_due_here();
     let looks = !task::raises() && context::current_task().is_some();
-    let tick = looks.then(|| Instant::now() + TICK);
+    let tick = looks.then(|| Instant::now() + task::TICK);
     [deadline, task::raised_at(), tick].into_iter().flatten().min()
 }
 

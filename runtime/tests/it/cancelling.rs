@@ -288,9 +288,11 @@ fn a_crowd_of_waiters_on_one_source() {
                     task::yield_now();
                 }
             }
+            // A byte may have gone to one that was cancelled only after it had read.
+            far.write_all(&[0; TASKS]).unwrap();
             let results: Vec<_> = tasks.into_iter().map(|task| task.join().is_ok()).collect();
             assert_eq!(results.iter().filter(|ok| **ok).count(), got.get());
-            assert_eq!(got.get(), TASKS / 10);
+            assert!(got.get() >= TASKS / 10);
         });
     });
 }

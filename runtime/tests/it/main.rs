@@ -32,5 +32,6 @@ mod support;
 mod tasks;
 mod timeouts;
 mod timers;
+mod tokens;
 mod unwinding;
 mod wakers;
