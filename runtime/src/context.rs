@@ -129,6 +129,13 @@ pub(crate) fn frames() -> *const Frames {
     current_task().map_or_else(thread_frames, |task| &raw const task.frames)
 }
 
+/// Calls `f` with what may end the caller's code early. `f` may raise that.
+#[inline]
+pub(crate) fn with_frames<R>(f: impl FnOnce(&Frames) -> R) -> R {
+    // SAFETY: `f` runs in the task, or on the thread, whose frames they are.
+    f(unsafe { &*frames() })
+}
+
 /// Out of line, as [`worker_ptr`] is. For code that is no task's: it does not migrate.
 #[inline(never)]
 pub(crate) fn thread_frames() -> *const Frames {

@@ -48,6 +48,7 @@ compile_error!(
      docker run --rm -it -v \"$PWD\":/src -w /src rust:1 cargo test"
 );
 
+mod abort;
 pub mod blocking;
 mod context;
 pub mod io;
@@ -63,4 +64,4 @@ mod wait;
 
 pub use blocking::blocking;
 pub use runtime::run;
-pub use task::spawn;
+pub use task::{scope, spawn, try_scope};

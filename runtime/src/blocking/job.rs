@@ -26,9 +26,10 @@
 use std::cell::UnsafeCell;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::{fmt, process, thread};
+use std::{fmt, thread};
 
 use super::done::Done;
+use crate::abort::AbortOnUnwind;
 use crate::context::{self, Client};
 use crate::task;
 
@@ -150,20 +151,4 @@ unsafe fn run_frame<F: FnOnce() -> T, T>(frame: *const ()) {
     let result = catch_unwind(AssertUnwindSafe(f));
     // SAFETY: as above.
     unsafe { *frame.result.get() = Some(result) };
-}
-
-/// Ends the process if it is dropped in place of being disarmed.
-pub(super) struct AbortOnUnwind(pub(super) &'static str);
-
-impl AbortOnUnwind {
-    pub(super) fn disarm(self) {
-        std::mem::forget(self);
-    }
-}
-
-impl Drop for AbortOnUnwind {
-    fn drop(&mut self) {
-        eprintln!("fatal error in sedge: {}", self.0);
-        process::abort();
-    }
 }

@@ -34,8 +34,9 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use slab::Slab;
 
-use super::job::{AbortOnUnwind, Job};
+use super::job::Job;
 use super::stats::{LaneStats, Stuck};
+use crate::abort::AbortOnUnwind;
 
 /// The address space of a thread's stack: std's default, but not subject to `RUST_MIN_STACK`.
 const STACK_BYTES: usize = 2 << 20;

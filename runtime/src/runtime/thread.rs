@@ -4,9 +4,10 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
-use std::{io, mem, process, thread};
+use std::{io, thread};
 
 use super::shutdown;
+use crate::abort::AbortOnUnwind;
 use crate::scheduler::{self, Seat, Shared, Worker};
 use crate::stack::overflow;
 use crate::wait::WaitQueue;
@@ -36,22 +37,13 @@ impl WorkerThread {
     /// Calls `run`, which runs the loop of `worker` on this thread. A panic that leaves the loop
     /// would leave tasks half-run: it ends the process.
     pub(super) fn run<R>(&self, worker: &Worker, run: impl FnOnce() -> R) -> R {
-        struct AbortOnUnwind;
-
-        impl Drop for AbortOnUnwind {
-            fn drop(&mut self) {
-                eprintln!("sedge: a worker failed: this is a bug in the runtime; aborting");
-                process::abort();
-            }
-        }
-
         let _entered = context::enter(worker);
-        let abort = AbortOnUnwind;
+        let abort = AbortOnUnwind("a worker failed: this is a bug in the runtime");
         // `run` may be called in a destructor while this thread unwinds: its tasks do not.
         let hidden = thread::panicking().then(hide_panics_or_wait);
         let result = run();
         hidden.into_iter().for_each(task::restore_panics);
-        mem::forget(abort);
+        abort.disarm();
         result
     }
 }

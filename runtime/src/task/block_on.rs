@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-use super::current_counted;
-use crate::{context, wait};
+use crate::wait::{self, Waiter};
 
 /// Runs a future to its end and returns its output.
 ///
@@ -58,10 +57,7 @@ use crate::{context, wait};
 pub fn block_on<F: Future>(future: F) -> F::Output {
     wait::checkpoint();
     let mut future = pin!(future);
-    let waker = match current_counted().filter(|_| context::in_task()) {
-        Some(counted) => counted.into_waker(),
-        None => wait::thread_waker(),
-    };
+    let waker = Waiter::current().into_waker();
     let woken = Arc::new(Woken { flag: AtomicBool::new(false), waker });
     let waker = Waker::from(woken.clone());
     let mut cx = Context::from_waker(&waker);

@@ -4,7 +4,7 @@
 use std::io;
 
 use super::TaskRef;
-use super::header::Attributes;
+use super::header::{After, Attributes, Nothing};
 use super::join::JoinHandle;
 use crate::scheduler::{self, Shared, Worker};
 use crate::stack::StackSize;
@@ -202,13 +202,18 @@ impl Builder {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let admitted = context::with_runtime(|worker, shared| match shared {
-            Some(shared) => self.admit(worker, shared),
-            None => self.admit(None, runtime::default()?),
-        })?;
+        let admitted = self.admit_here()?;
         // SAFETY: `'static` and `Send`; the caller is in the runtime, or it is the default one,
         // which never ends.
         Ok(unsafe { admitted.spawn(f) })
+    }
+
+    /// Takes what the task needs from the runtime that the caller spawns into.
+    pub(super) fn admit_here(self) -> io::Result<Admitted> {
+        context::with_runtime(|worker, shared| match shared {
+            Some(shared) => self.admit(worker, shared),
+            None => self.admit(None, runtime::default()?),
+        })
     }
 
     /// Spawns the task into `shared`, from anywhere.
@@ -248,9 +253,16 @@ impl Builder {
 /// A task that has its permit and is yet to be made. `admit` runs where nothing may switch, so the
 /// closure is kept out of it: to drop one that is refused may wait. A raw pointer, as the borrow
 /// ends with `with_runtime`.
-struct Admitted {
+pub(super) struct Admitted {
     shared: *const Shared,
     attributes: Attributes,
+}
+
+/// A task that was made, and is yet to be given to its runtime.
+#[must_use = "a task that is not submitted never runs"]
+pub(super) struct Made {
+    shared: *const Shared,
+    task: TaskRef,
 }
 
 impl Admitted {
@@ -261,13 +273,41 @@ impl Admitted {
     where
         F: FnOnce() -> T,
     {
-        // SAFETY: the caller's word; `create` gives the handle its reference.
+        // SAFETY: the caller's word.
         unsafe {
-            let task = TaskRef::create(self.attributes, f);
-            let handle = JoinHandle::new(task);
-            scheduler::submit(&*self.shared, task);
+            let (made, handle) = self.make(f, Nothing);
+            made.submit();
             handle
         }
+    }
+
+    /// # Safety
+    ///
+    /// As [`TaskRef::create`]; and what is made is submitted.
+    pub(super) unsafe fn make<F, T, A>(self, f: F, after: A) -> (Made, JoinHandle<T>)
+    where
+        F: FnOnce() -> T,
+        A: After,
+    {
+        // SAFETY: the caller's word; `create` gives the handle its reference.
+        unsafe {
+            let task = TaskRef::create(self.attributes, f, after);
+            (Made { shared: self.shared, task }, JoinHandle::new(task))
+        }
+    }
+}
+
+impl Made {
+    pub(super) fn task(&self) -> TaskRef {
+        self.task
+    }
+
+    /// # Safety
+    ///
+    /// The runtime lives.
+    pub(super) unsafe fn submit(self) {
+        // SAFETY: the caller's word.
+        scheduler::submit(unsafe { &*self.shared }, self.task);
     }
 }
 
@@ -289,7 +329,7 @@ where
     };
     // SAFETY: the caller's word.
     unsafe {
-        let task = TaskRef::create(attributes, f);
+        let task = TaskRef::create(attributes, f, Nothing);
         // It is a part of the caller's code.
         task.frames.adopt(&*context::thread_frames());
         worker.adopt_root(task);

@@ -114,9 +114,36 @@ struct Vtable {
 
 /// A task's whole allocation.
 #[repr(C)]
-struct TaskCell<F, T> {
+struct TaskCell<F, T, A> {
     header: Header,
     stage: UnsafeCell<Stage<F, T>>,
+    /// Taken by the body at its end.
+    after: UnsafeCell<ManuallyDrop<A>>,
+}
+
+/// What is done at the very end of a task, on its stack, once nothing of its closure is left, and
+/// its result is the handle's or is gone, too.
+pub(super) trait After {
+    fn finished(self, task: TaskRef, end: End);
+}
+
+/// How a task has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// Its result is the handle's.
+    Joinable,
+    /// Without a handle, by a return or a cancellation.
+    Detached,
+    /// Without a handle, by a panic.
+    DetachedPanic,
+}
+
+/// For tasks after whose end there is nothing to do.
+#[derive(Debug)]
+pub(super) struct Nothing;
+
+impl After for Nothing {
+    fn finished(self, _: TaskRef, _: End) {}
 }
 
 union Stage<F, T> {
@@ -143,15 +170,17 @@ impl TaskRef {
     ///
     /// # Safety
     ///
-    /// `f` and its result live until the task has finished and the handle is gone. If they are not
-    /// `Send`, the task starts, and the handle is used, on this thread only.
-    pub(crate) unsafe fn create<F, T>(attributes: Attributes, f: F) -> Self
+    /// `f` lives until the task has called `after`, and its result until then and until the handle
+    /// is gone; what `after` borrows lives until it has returned. If these are not `Send`, the task
+    /// starts, and the handle is used, on this thread only.
+    pub(super) unsafe fn create<F, T, A>(attributes: Attributes, f: F, after: A) -> Self
     where
         F: FnOnce() -> T,
+        A: After,
     {
         let Attributes { id, name, stack_size, migrating } = attributes;
         // Filled where it is: made on the stack it would be copied.
-        let mut cell = Box::<TaskCell<F, T>>::new_uninit();
+        let mut cell = Box::<TaskCell<F, T, A>>::new_uninit();
         cell.write(TaskCell {
             header: Header {
                 state: State::new(),
@@ -159,9 +188,9 @@ impl TaskRef {
                 home: Cell::new(std::ptr::null()),
                 join_waiter: UnsafeCell::new(None),
                 vtable: &Vtable {
-                    run: run::<F, T>,
-                    take_result: take_result::<F, T>,
-                    free: free::<F, T>,
+                    run: run::<F, T, A>,
+                    take_result: take_result::<F, T, A>,
+                    free: free::<F, T, A>,
                 },
                 coroutine: UnsafeCell::new(None),
                 yielder: Cell::new(std::ptr::null()),
@@ -178,6 +207,7 @@ impl TaskRef {
                 stack_size,
             },
             stage: UnsafeCell::new(Stage { closure: ManuallyDrop::new(f) }),
+            after: UnsafeCell::new(ManuallyDrop::new(after)),
         });
         Self(NonNull::from(Box::leak(cell)).cast())
     }
@@ -385,11 +415,11 @@ fn prefetch_lines<const LINES: usize>(address: *const u8) {
 /// # Safety
 ///
 /// As [`TaskRef::run`]; `F` and `T` are the types that the task was made with.
-unsafe fn run<F: FnOnce() -> T, T>(header: NonNull<Header>) {
-    let cell: NonNull<TaskCell<F, T>> = header.cast();
-    // SAFETY: the task runs, so it is not finished (invariant 1); `header` came from `create`,
-    // whose pointer covers the whole cell.
-    let (header, stage) = unsafe { (header.as_ref(), &(*cell.as_ptr()).stage) };
+unsafe fn run<F: FnOnce() -> T, T, A: After>(task: NonNull<Header>) {
+    let cell: NonNull<TaskCell<F, T, A>> = task.cast();
+    // SAFETY: the task runs, so it is not finished (invariant 1); the pointer came from `create`,
+    // where it covers the whole cell.
+    let (header, stage) = unsafe { (task.as_ref(), &(*cell.as_ptr()).stage) };
     // SAFETY: the stage is still the closure (invariant 2), and the body takes it once.
     let f = unsafe { ManuallyDrop::take(&mut (*stage.get()).closure) };
     let result = if header.is_cancelled() && cfg!(panic = "abort") {
@@ -406,13 +436,20 @@ unsafe fn run<F: FnOnce() -> T, T>(header: NonNull<Header>) {
     } else {
         catch_unwind(AssertUnwindSafe(f))
     };
+    let panicked = result.as_ref().is_err_and(|payload| !payload.is::<Cancelled>());
     // SAFETY: the stage is empty, and ours until `FINISHING`.
     unsafe { (*stage.get()).result = ManuallyDrop::new(result) };
-    if !header.state.transition_to_finishing().is_joinable() {
+    let end = if header.state.transition_to_finishing().is_joinable() {
+        End::Joinable
+    } else {
         // SAFETY: without a handle the result is ours (invariant 2).
         let result = unsafe { ManuallyDrop::take(&mut (*stage.get()).result) };
         discard(result);
-    }
+        if panicked { End::DetachedPanic } else { End::Detached }
+    };
+    // SAFETY: only the body takes it, once, here.
+    let after = unsafe { ManuallyDrop::take(&mut *(*cell.as_ptr()).after.get()) };
+    after.finished(TaskRef(task), end);
 }
 
 /// Drops a result that nobody asked for. A panic of its destructor ends here (the hook has reported
@@ -426,8 +463,8 @@ pub(super) fn discard<T>(result: thread::Result<T>) {
 /// # Safety
 ///
 /// As [`TaskRef::take_result`].
-unsafe fn take_result<F, T>(header: NonNull<Header>, to: *mut ()) {
-    let cell: NonNull<TaskCell<F, T>> = header.cast();
+unsafe fn take_result<F, T, A>(header: NonNull<Header>, to: *mut ()) {
+    let cell: NonNull<TaskCell<F, T, A>> = header.cast();
     // SAFETY: the stage is the result and the caller's (invariant 2); `to` has room for one.
     unsafe {
         let result = ManuallyDrop::take(&mut (*(*cell.as_ptr()).stage.get()).result);
@@ -438,8 +475,8 @@ unsafe fn take_result<F, T>(header: NonNull<Header>, to: *mut ()) {
 /// # Safety
 ///
 /// As [`TaskRef::free`].
-unsafe fn free<F, T>(header: NonNull<Header>) {
+unsafe fn free<F, T, A>(header: NonNull<Header>) {
     // SAFETY: `create` made it by `Box`, and no reference is left. The stage is a union: its drop
-    // does nothing, and by now it is empty (invariant 2).
-    drop(unsafe { Box::from_raw(header.cast::<TaskCell<F, T>>().as_ptr()) });
+    // does nothing, and by now it is empty (invariant 2), as is `after`.
+    drop(unsafe { Box::from_raw(header.cast::<TaskCell<F, T, A>>().as_ptr()) });
 }

@@ -84,21 +84,10 @@ pub(crate) fn enclose<R>(
     flag: Option<&AtomicBool>,
     f: impl FnOnce() -> R,
 ) -> Option<R> {
-    struct Leave(*const Frames, *const Frame);
-
-    impl Drop for Leave {
-        fn drop(&mut self) {
-            // SAFETY: the task's header, or the thread's, which this call does not outlive.
-            unsafe { (*self.0).innermost.set(self.1) };
-        }
-    }
-
     let frames = context::frames();
-    // SAFETY: as above.
+    // SAFETY: the task's header, or the thread's, which this call does not outlive.
     let frame = unsafe { (*frames).inner(deadline, flag) };
-    // SAFETY: as above.
-    unsafe { (*frames).innermost.set(&raw const frame) };
-    let leave = Leave(frames, frame.outer);
+    let leave = Leave::enter(frames, &frame);
     let result = catch_unwind(AssertUnwindSafe(f));
     drop(leave);
     match result {
@@ -113,8 +102,42 @@ pub(crate) fn enclose<R>(
     }
 }
 
+/// Takes a frame out of the caller's frames, again.
+struct Leave<'a> {
+    frames: *const Frames,
+    frame: &'a Frame,
+}
+
+impl<'a> Leave<'a> {
+    fn enter(frames: *const Frames, frame: &'a Frame) -> Self {
+        // SAFETY: they are the caller's, which this does not outlive.
+        unsafe { (*frames).innermost.set(frame) };
+        Self { frames, frame }
+    }
+}
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        // SAFETY: as above.
+        unsafe { (*self.frames).innermost.set(self.frame.outer) };
+    }
+}
+
+/// Calls `f` in a frame that is due at `deadline`, if there is one, and that nobody catches: what
+/// is raised in it ends the task.
+pub(super) fn limit<R>(deadline: Option<Instant>, f: impl FnOnce() -> R) -> R {
+    if deadline.is_none() {
+        return f();
+    }
+    let frames = context::frames();
+    // SAFETY: the running task's header.
+    let frame = unsafe { (*frames).inner(deadline, None) };
+    let _leave = Leave::enter(frames, &frame);
+    f()
+}
+
 /// Calls `f` with one more shield held.
-pub(super) fn shielded<R>(f: impl FnOnce() -> R) -> R {
+pub(crate) fn shielded<R>(f: impl FnOnce() -> R) -> R {
     struct Release(*const Frames);
 
     impl Drop for Release {
@@ -218,6 +241,13 @@ impl Frames {
         flagged.or_else(earliest).map(Due::Frame)
     }
 
+    /// What is due in the running code, at this time.
+    fn due_now(&self) -> Option<Due<'_>> {
+        self.note_time();
+        let is_cancelled = context::current_task().is_some_and(|task| task.is_cancelled());
+        self.due(self.shields.get(), is_cancelled)
+    }
+
     /// Whether any frame is due, shields or not.
     pub(super) fn any_due(&self) -> bool {
         self.note_time();
@@ -248,26 +278,22 @@ pub(super) fn raise_if_due(task: TaskRef) {
 /// Raises what is due where the thread waits: in code that is no task's, or that may not park.
 #[cold]
 pub(crate) fn raise_if_due_here() {
-    // SAFETY: the running task's header, or the thread's.
-    let frames = unsafe { &*context::frames() };
-    frames.note_time();
-    raise(frames, context::current_task());
+    context::with_frames(|frames| {
+        frames.note_time();
+        raise(frames, context::current_task());
+    });
 }
 
 /// When something will be raised by [`raise_if_due_here`].
 pub(crate) fn raised_at() -> Option<Instant> {
-    if !raises() {
-        return None;
-    }
-    // SAFETY: as above.
-    unsafe { &*context::frames() }.deadline()
+    if raises() { context::with_frames(Frames::deadline) } else { None }
 }
 
 /// When to look for flags, where the thread waits in the kernel and no waker reaches it.
 pub(crate) fn next_look_at_flags() -> Option<Instant> {
-    // SAFETY: as above.
-    let frames = unsafe { &*context::frames() };
-    let watches = frames.open(frames.shields.get()).any(|frame| !frame.flag.is_null());
+    let watches = context::with_frames(|frames| {
+        frames.open(frames.shields.get()).any(|frame| !frame.flag.is_null())
+    });
     watches.then(|| Instant::now() + TICK)
 }
 
@@ -319,10 +345,10 @@ pub(super) fn check() {
 
 /// See [`super::is_cancelled`].
 pub(super) fn is_anything_due() -> bool {
-    // SAFETY: the running task's header, or the thread's.
-    let frames = unsafe { &*context::frames() };
     let is_due = |(task, _): (TaskRef, u16)| task.is_cancelled() || task.frames.any_due();
-    context::is_cancelled() || frames.any_due() || context::client_task().is_some_and(is_due)
+    context::is_cancelled()
+        || context::with_frames(Frames::any_due)
+        || context::client_task().is_some_and(is_due)
 }
 
 /// Where nothing can be raised though something is due: the error of an operation that can return
@@ -338,21 +364,22 @@ pub(crate) fn refusal() -> Option<io::Error> {
 
 #[cold]
 fn refusal_slow() -> Option<io::Error> {
-    // SAFETY: the running task's header, or the thread's.
-    let frames = unsafe { &*context::frames() };
-    frames.note_time();
-    if std::thread::panicking() {
-        let due = frames.all().find(|frame| frame.is_due()).map(Frame::error);
-        return if context::is_cancelled() { Some(cancelled_error()) } else { due };
+    if !std::thread::panicking() {
+        return context::with_frames(|frames| match frames.due_now()? {
+            Due::Cancellation => Some(cancelled_error()),
+            Due::Frame(frame) => {
+                frame.raised.set(true);
+                Some(frame.error())
+            }
+        });
     }
-    let is_cancelled = context::current_task().is_some_and(|task| task.is_cancelled());
-    match frames.due(frames.shields.get(), is_cancelled)? {
-        Due::Cancellation => Some(cancelled_error()),
-        Due::Frame(frame) => {
-            frame.raised.set(true);
-            Some(frame.error())
-        }
+    if context::is_cancelled() {
+        return Some(cancelled_error());
     }
+    context::with_frames(|frames| {
+        frames.note_time();
+        frames.all().find(|frame| frame.is_due()).map(Frame::error)
+    })
 }
 
 /// Until when an operation that meets a [`refusal`] may wait.
@@ -360,9 +387,19 @@ pub(crate) fn refused_at() -> Option<Instant> {
     if raises() {
         return None;
     }
-    // SAFETY: as above.
-    let frames = unsafe { &*context::frames() };
-    if std::thread::panicking() { frames.earliest() } else { frames.deadline() }
+    context::with_frames(|frames| {
+        if std::thread::panicking() { frames.earliest() } else { frames.deadline() }
+    })
+}
+
+/// Whether anything is due that the caller's code should be ended by, if only it could be.
+pub(super) fn is_due() -> bool {
+    !std::thread::panicking() && context::with_frames(|frames| frames.due_now().is_some())
+}
+
+/// When something will be due, as [`is_due`] says.
+pub(super) fn due_at() -> Option<Instant> {
+    if std::thread::panicking() { None } else { context::with_frames(Frames::deadline) }
 }
 
 fn cancelled_error() -> io::Error {

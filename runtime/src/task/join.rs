@@ -193,15 +193,24 @@ impl<T> JoinHandle<T> {
     }
 }
 
+impl<T> JoinHandle<T> {
+    /// Detaches the task. Returns its result if it has ended.
+    pub(super) fn detach(self) -> Option<thread::Result<T>> {
+        let handle = ManuallyDrop::new(self);
+        // SAFETY: the handle's own reference, given up at the end of this function.
+        let _counted = unsafe { Counted::from_counted(handle.task) };
+        let has_ended = handle.task.state.drop_joinable().is_finishing();
+        // SAFETY: `FINISHING` was seen with the handle there, so the result is the handle's, and
+        // `T` is its type.
+        has_ended.then(|| unsafe { handle.task.take_result() })
+    }
+}
+
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
-        // SAFETY: the handle's own reference, given up at the end of this function.
-        let _counted = unsafe { Counted::from_counted(self.task) };
-        if self.task.state.drop_joinable().is_finishing() {
-            // SAFETY: `FINISHING` was seen with the handle there, so the result is the handle's,
-            // and `T` is its type.
-            header::discard(unsafe { self.task.take_result::<T>() });
-        }
+        // SAFETY: the handle is not used after this.
+        let handle = unsafe { Self::new(self.task) };
+        handle.detach().into_iter().for_each(header::discard);
     }
 }
 

@@ -35,6 +35,7 @@ mod hook;
 mod interrupt;
 mod join;
 mod park;
+mod scope;
 mod state;
 mod token;
 mod unwind;
@@ -48,6 +49,7 @@ pub use handle::{Task, TaskId};
 pub use hold::{no_park, shield, stay_home};
 pub use join::JoinHandle;
 pub use park::{park, park_timeout, yield_now};
+pub use scope::{Scope, ScopedJoinHandle, TryJoinHandle, TryScope, scope, try_scope};
 pub use token::{CancelToken, DropGuard};
 
 pub(crate) use builder::spawn_root;
@@ -86,6 +88,14 @@ pub fn current() -> Task {
     match current_counted() {
         Some(counted) => Task::green(counted),
         None => Task::thread(),
+    }
+}
+
+impl TaskRef {
+    /// A waker for this task, which is the running one.
+    pub(crate) fn waker(self) -> std::task::Waker {
+        // SAFETY: it runs, so it is not finished.
+        unsafe { Counted::from_borrowed(self) }.into_waker()
     }
 }
 

@@ -72,6 +72,14 @@ impl Waiter {
         }
     }
 
+    /// The same, to be kept.
+    pub(crate) fn into_waker(self) -> Waker {
+        match self {
+            Self::Task(task) => task.waker(),
+            Self::Waker(waker) => waker,
+        }
+    }
+
     /// Decides the wake, under the lock that keeps the waiter in its place. Nothing comes back
     /// where there is nothing left to do: the task was active and has been notified.
     pub(crate) fn claim(self) -> Option<Wakeup> {
@@ -163,5 +171,3 @@ pub(crate) fn early_end(deadline: Option<Instant>) -> Option<Instant> {
     }
     deadline.into_iter().chain(task::refused_at()).min()
 }
-
-pub(crate) use thread::current_waker as thread_waker;

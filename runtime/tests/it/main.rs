@@ -26,6 +26,7 @@ mod migration;
 mod overflow;
 mod parking;
 mod placement;
+mod scopes;
 mod starvation;
 mod stress;
 mod support;

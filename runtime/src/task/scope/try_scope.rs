@@ -1,0 +1,273 @@
+//! A scope whose first failure ends it.
+
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::{any, fmt, thread};
+
+use parking_lot::Mutex;
+
+use super::children::Children;
+use crate::task::{Builder, Cancelled, JoinHandle, Task, enclose};
+use crate::wait;
+
+/// Calls `f` with a scope to spawn tasks in that may fail, and waits for all of them. Returns what
+/// `f` returns, or the first error of any of them.
+///
+/// The first error, or panic, of `f` or a task cancels the others, `f` among them: all unwind from
+/// the calls that they wait in. In all else it is as [`scope`](super::scope()): the tasks borrow, and
+/// the scope ends when its last task does.
+///
+/// # Blocking
+///
+/// Parks the calling task until the tasks of the scope have ended, or blocks a plain thread.
+///
+/// # Cancellation
+///
+/// As [`scope`](super::scope()).
+///
+/// # Errors
+///
+/// The first error that `f` or one of the tasks has returned. What others return after it is
+/// dropped.
+///
+/// # Panics
+///
+/// With the first panic, if that came before any error, once all tasks have ended. (A panic of `f`
+/// goes on in any case.)
+///
+/// # Under `panic = "abort"`
+///
+/// `f` and the tasks are ended as [`timeout`](crate::time::timeout()) says: operations that would wait
+/// return errors. There is no panic to be returned.
+///
+/// # Examples
+///
+/// ```
+/// # use sedge_runtime as sedge;
+/// use sedge::task;
+/// use std::num::ParseIntError;
+///
+/// fn sum(words: &[&str]) -> Result<i32, ParseIntError> {
+///     task::try_scope(|scope| {
+///         let tasks: Vec<_> =
+///             words.iter().map(|word| scope.spawn(|| word.parse::<i32>())).collect();
+///         // One that failed gives no number: the scope is about to return its error.
+///         Ok(tasks.into_iter().flat_map(|task| task.join()).sum())
+///     })
+/// }
+///
+/// assert_eq!(sum(&["1", "2", "3"]), Ok(6));
+/// assert!(sum(&["1", "two", "3"]).is_err());
+/// ```
+pub fn try_scope<'env, F, T, E>(f: F) -> Result<T, E>
+where
+    F: for<'scope> FnOnce(&'scope TryScope<'scope, 'env, E>) -> Result<T, E>,
+    E: Send,
+{
+    let scope = TryScope {
+        children: Children::new(),
+        has_failed: AtomicBool::new(false),
+        first: Mutex::new(None),
+        scope: PhantomData,
+        env: PhantomData,
+    };
+    let result =
+        catch_unwind(AssertUnwindSafe(|| enclose(None, Some(&scope.has_failed), || f(&scope))));
+    let result = match result {
+        Ok(Some(Ok(value))) => Ok(Some(value)),
+        Ok(Some(Err(error))) => {
+            scope.fail(Failure::Error(error));
+            Ok(None)
+        }
+        Ok(None) => Ok(None),
+        Err(payload) => {
+            scope.children.cancel();
+            Err(payload)
+        }
+    };
+    scope.children.wait();
+    let value = result.unwrap_or_else(|payload| resume_unwind(payload));
+    wait::checkpoint();
+    let first = scope.first.lock().take();
+    match first {
+        None => Ok(value.expect("without a failure `f` has returned")),
+        Some(Failure::Error(error)) => Err(error),
+        Some(Failure::Panic(payload)) => resume_unwind(payload),
+    }
+}
+
+/// Where to spawn tasks that borrow and may fail. Made by [`try_scope`].
+///
+/// # Examples
+///
+/// See [`try_scope`].
+pub struct TryScope<'scope, 'env: 'scope, E> {
+    children: Children,
+    has_failed: AtomicBool,
+    first: Mutex<Option<Failure<E>>>,
+    // As in `Scope`.
+    scope: PhantomData<&'scope mut &'scope ()>,
+    env: PhantomData<&'env mut &'env ()>,
+}
+
+enum Failure<E> {
+    Error(E),
+    Panic(Box<dyn any::Any + Send>),
+}
+
+impl<'scope, E: Send> TryScope<'scope, '_, E> {
+    /// Spawns a task in the scope, and returns a handle to wait for it with.
+    ///
+    /// # Blocking
+    ///
+    /// As [`spawn`](crate::task::spawn()): nothing waits.
+    ///
+    /// # Cancellation
+    ///
+    /// Not a cancellation point. In a scope that has failed the task is cancelled before it begins.
+    ///
+    /// # Panics
+    ///
+    /// Where [`Builder::spawn`] returns an error.
+    ///
+    /// # Examples
+    ///
+    /// See [`try_scope`].
+    #[expect(unsafe_code, reason = "what a scope is for")]
+    pub fn spawn<F, T>(&'scope self, f: F) -> TryJoinHandle<'scope, T>
+    where
+        F: FnOnce() -> Result<T, E> + Send + 'scope,
+        T: Send + 'scope,
+    {
+        let f = move || self.guard(f);
+        // SAFETY: `Send`, and it all lives for `'scope`, which ends after `try_scope` has waited.
+        let spawned = unsafe { self.children.spawn(Builder::new(), f) };
+        let handle = spawned.unwrap_or_else(|error| panic!("failed to spawn a task: {error}"));
+        TryJoinHandle { handle, scope: PhantomData }
+    }
+
+    /// Calls a task's closure, and takes its failure.
+    fn guard<T>(&self, f: impl FnOnce() -> Result<T, E>) -> Result<T, Cancelled> {
+        match catch_unwind(AssertUnwindSafe(f)) {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(error)) => self.fail(Failure::Error(error)),
+            Err(payload) if payload.is::<Cancelled>() => resume_unwind(payload),
+            Err(payload) => self.fail(Failure::Panic(payload)),
+        }
+        Err(Cancelled::of_task())
+    }
+
+    /// Notes the first failure, and ends the rest.
+    fn fail(&self, failure: Failure<E>) {
+        let late = {
+            let mut first = self.first.lock();
+            if first.is_none() {
+                *first = Some(failure);
+                None
+            } else {
+                Some(failure)
+            }
+        };
+        // Dropped without the lock.
+        drop(late);
+        self.has_failed.store(true, Ordering::Relaxed);
+        self.children.wake_owner();
+        self.children.cancel();
+    }
+}
+
+impl<E> fmt::Debug for TryScope<'_, '_, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TryScope").field("has_failed", &self.has_failed).finish_non_exhaustive()
+    }
+}
+
+/// Owns the right to wait for a task of a [`TryScope`].
+///
+/// Dropping it leaves the task to the scope, which waits for it.
+///
+/// # Examples
+///
+/// See [`try_scope`].
+#[derive(Debug)]
+pub struct TryJoinHandle<'scope, T> {
+    handle: JoinHandle<Result<T, Cancelled>>,
+    scope: PhantomData<&'scope ()>,
+}
+
+impl<T> TryJoinHandle<'_, T> {
+    /// Waits for the task to end and returns its value.
+    ///
+    /// # Blocking
+    ///
+    /// Parks the calling task, or blocks a plain thread.
+    ///
+    /// # Cancellation
+    ///
+    /// A cancellation point, at entry and while it waits. In the closure of the scope that is the
+    /// place where it mostly notices that a task has failed.
+    ///
+    /// # Errors
+    ///
+    /// [`Cancelled`]: there is no value, as the task has failed or was cancelled. Its error is the
+    /// scope's. Converts into an [`io::Error`](std::io::Error) of kind `Other`.
+    ///
+    /// # Examples
+    ///
+    /// See [`try_scope`].
+    pub fn join(self) -> Result<T, Cancelled> {
+        let result: thread::Result<_> = self.handle.join();
+        result.unwrap_or_else(|_cancelled| Err(Cancelled::of_task()))
+    }
+
+    /// Tells this task to stop. That is no failure of it: the others go on. As
+    /// [`JoinHandle::cancel`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// use sedge::task;
+    ///
+    /// let result = task::try_scope(|scope| {
+    ///     let waiting = scope.spawn(|| Ok::<_, ()>(task::park()));
+    ///     waiting.cancel();
+    ///     assert!(waiting.join().is_err());
+    ///     Ok(7)
+    /// });
+    /// assert_eq!(result, Ok(7));
+    /// ```
+    pub fn cancel(&self) {
+        self.handle.cancel();
+    }
+
+    /// Returns whether the task has ended. As [`JoinHandle::is_finished`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// use sedge::task;
+    ///
+    /// let result = task::try_scope(|scope| {
+    ///     let waiting = scope.spawn(|| Ok::<_, ()>(task::park()));
+    ///     assert!(!waiting.is_finished());
+    ///     waiting.task().unpark();
+    ///     Ok(7)
+    /// });
+    /// assert_eq!(result, Ok(7));
+    /// ```
+    pub fn is_finished(&self) -> bool {
+        self.handle.is_finished()
+    }
+
+    /// Returns a handle to the task. As [`JoinHandle::task`].
+    ///
+    /// # Examples
+    ///
+    /// See [`is_finished`](Self::is_finished).
+    pub fn task(&self) -> Task {
+        self.handle.task()
+    }
+}

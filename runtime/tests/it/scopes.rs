@@ -1,0 +1,434 @@
+//! Tasks that borrow.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use sedge::task::{self, CancelToken, Cancelled, scope, try_scope};
+use sedge::time::{sleep, timeout};
+use sedge_runtime as sedge;
+
+use crate::support::{Count, OnDrop, bounded, eventually, runtime};
+
+const SHORT: Duration = Duration::from_millis(5);
+const LONG: Duration = Duration::from_secs(3600);
+
+/// Runs `f` in a task and on a plain thread.
+fn everywhere(f: impl Fn() + Clone + Send + 'static) {
+    let in_task = f.clone();
+    bounded(move || sedge::run(in_task));
+    bounded(f);
+}
+
+/// Counts the tasks that are inside; none may be once the scope has ended.
+#[derive(Default)]
+struct Inside(AtomicUsize);
+
+impl Inside {
+    fn enter(&self) -> OnDrop<impl FnMut()> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        OnDrop(|| {
+            self.0.fetch_sub(1, Ordering::SeqCst);
+        })
+    }
+
+    fn park(&self) {
+        let _inside = self.enter();
+        task::park();
+    }
+
+    fn get(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+#[test]
+fn tasks_borrow() {
+    everywhere(|| {
+        let mut numbers = vec![1, 2, 3];
+        let (sum, len) = scope(|s| {
+            let sum = s.spawn(|| numbers.iter().sum::<i32>());
+            let len = s.spawn(|| numbers.len());
+            (sum.join().unwrap(), len.join().unwrap())
+        });
+        numbers.push(4);
+        assert_eq!((sum, len), (6, 3));
+    });
+}
+
+#[test]
+fn the_end_waits_for_all() {
+    everywhere(|| {
+        let (inside, done) = (Inside::default(), Count::new());
+        scope(|s| {
+            for _ in 0..20 {
+                let (inside, done) = (&inside, &done);
+                s.spawn(move || {
+                    let _inside = inside.enter();
+                    sleep(SHORT);
+                    // A task of the scope spawns another.
+                    s.spawn(move || {
+                        let _inside = inside.enter();
+                        task::yield_now();
+                        done.add();
+                    });
+                });
+            }
+        });
+        assert_eq!((inside.get(), done.get()), (0, 20));
+    });
+}
+
+#[test]
+fn scopes_nest() {
+    everywhere(|| {
+        let total = AtomicUsize::new(0);
+        scope(|outer| {
+            for _ in 0..5 {
+                outer.spawn(|| {
+                    let local = AtomicUsize::new(0);
+                    scope(|inner| {
+                        for n in 0..5 {
+                            let local = &local;
+                            inner.spawn(move || local.fetch_add(n, Ordering::Relaxed));
+                        }
+                    });
+                    total.fetch_add(local.into_inner(), Ordering::Relaxed);
+                });
+            }
+        });
+        assert_eq!(total.into_inner(), 50);
+    });
+}
+
+#[test]
+fn a_panic_of_the_owner_waits_too() {
+    everywhere(|| {
+        let inside = Inside::default();
+        let caught = catch_unwind(AssertUnwindSafe(|| {
+            scope(|s| {
+                s.spawn(|| {
+                    let _inside = inside.enter();
+                    sleep(SHORT);
+                });
+                resume_unwind(Box::new(7_u8));
+            })
+        }));
+        assert_eq!(*caught.unwrap_err().downcast::<u8>().unwrap(), 7);
+        assert_eq!(inside.get(), 0);
+    });
+}
+
+#[test]
+fn a_panic_of_a_task() {
+    everywhere(|| {
+        // Joined: it is the joiner's to deal with.
+        scope(|s| {
+            let task = s.spawn(|| resume_unwind(Box::new(7_u8)));
+            let () = assert_eq!(*task.join().unwrap_err().downcast::<u8>().unwrap(), 7);
+        });
+        // Not joined: it goes on in the owner, whether the handle is dropped before or after.
+        for early in [true, false] {
+            let caught = catch_unwind(|| {
+                scope(|s| {
+                    let task = s.spawn(|| resume_unwind(Box::new(())));
+                    if !early {
+                        eventually("it has ended", || task.is_finished());
+                    }
+                    drop(task);
+                });
+            });
+            assert!(caught.is_err());
+        }
+        // Cancelled: that is no panic.
+        scope(|s| s.spawn(task::park).cancel());
+        scope(|s| {
+            let task = s.spawn(task::park);
+            task.cancel();
+            eventually("it has ended", || task.is_finished());
+        });
+    });
+}
+
+/// What has ended is dropped before the scope ends, with what the result borrows.
+#[test]
+fn results_that_borrow() {
+    everywhere(|| {
+        let inside = Inside::default();
+        scope(|s| {
+            let kept = s.spawn(|| inside.enter());
+            s.spawn(|| inside.enter());
+            assert!(kept.join().is_ok());
+        });
+        assert_eq!(inside.get(), 0);
+    });
+}
+
+#[test]
+fn a_cancelled_owner_cancels_its_tasks() {
+    bounded(|| {
+        let runtime = runtime(2);
+        for in_body in [true, false] {
+            let ended = Count::new();
+            let owner = runtime.spawn({
+                let ended = ended.clone();
+                move || {
+                    let inside = Inside::default();
+                    let _end = OnDrop(|| {
+                        assert_eq!(inside.get(), 0);
+                        ended.add();
+                    });
+                    scope(|s| {
+                        for _ in 0..10 {
+                            s.spawn(|| inside.park());
+                        }
+                        s.spawn(|| scope(|s| drop(s.spawn(|| inside.park()))));
+                        if in_body {
+                            task::park();
+                        }
+                    });
+                    unreachable!("it was cancelled");
+                }
+            });
+            eventually("they run", || runtime.metrics().homes.iter().sum::<usize>() >= 12);
+            owner.cancel();
+            assert!(owner.join().unwrap_err().is::<Cancelled>());
+            assert_eq!(ended.get(), 1);
+        }
+    });
+}
+
+#[test]
+fn a_timeout_around_a_scope() {
+    everywhere(|| {
+        let inside = Inside::default();
+        let in_end = timeout(SHORT, || {
+            scope(|s| {
+                s.spawn(|| inside.park());
+                s.spawn(|| scope(|s| drop(s.spawn(|| inside.park()))));
+            })
+        });
+        assert!(in_end.is_err());
+        assert_eq!(inside.get(), 0);
+        let in_body = timeout(SHORT, || {
+            scope(|s| {
+                s.spawn(|| inside.park());
+                task::park();
+            });
+        });
+        assert!(in_body.is_err());
+        assert_eq!(inside.get(), 0);
+    });
+}
+
+/// The owner is shielded and tells nobody, but its tasks know the deadline.
+#[test]
+fn deadlines_are_inherited() {
+    everywhere(|| {
+        let done = Count::new();
+        let result = timeout(SHORT, || {
+            scope(|s| {
+                let task = s.spawn(task::park);
+                let nested = s.spawn(|| scope(|s| s.spawn(task::park).join()));
+                task::shield(|| {
+                    assert!(task.join().unwrap_err().is::<Cancelled>());
+                    assert!(nested.join().unwrap_err().is::<Cancelled>());
+                    done.add();
+                });
+            });
+        });
+        assert!(result.is_err());
+        assert_eq!(done.get(), 1);
+    });
+}
+
+#[test]
+fn a_token_around_a_scope() {
+    everywhere(|| {
+        let (token, inside) = (CancelToken::new(), Inside::default());
+        let result = token.run_until_cancelled(|| {
+            scope(|s| {
+                for _ in 0..5 {
+                    s.spawn(|| inside.park());
+                }
+                s.spawn(|| {
+                    eventually("they run", || inside.get() == 5);
+                    token.cancel();
+                });
+            });
+        });
+        assert!(result.is_err());
+        assert_eq!(inside.get(), 0);
+    });
+}
+
+/// A shield around a scope holds back what would end it.
+#[test]
+fn a_shielded_scope() {
+    everywhere(|| {
+        let done = Count::new();
+        let result = timeout(SHORT, || {
+            task::shield(|| {
+                scope(|s| {
+                    s.spawn(|| {
+                        sleep(4 * SHORT);
+                        done.add();
+                    });
+                });
+                done.add();
+            });
+            task::check();
+        });
+        assert!(result.is_err());
+        assert_eq!(done.get(), 2);
+    });
+}
+
+/// Spawned into a scope that is cancelled already: it does not begin.
+#[test]
+fn a_late_task_of_a_cancelled_scope() {
+    everywhere(|| {
+        let begun = Count::new();
+        let result = timeout(SHORT, || {
+            scope(|s| {
+                s.spawn(|| {
+                    let _spawn = OnDrop(|| {
+                        s.spawn(|| begun.add());
+                    });
+                    task::park();
+                });
+            });
+        });
+        assert!(result.is_err());
+        assert_eq!(begun.get(), 0);
+    });
+}
+
+#[test]
+fn the_first_error_is_returned() {
+    everywhere(|| {
+        let inside = Inside::default();
+        let result: Result<(), &str> = try_scope(|s| {
+            for _ in 0..5 {
+                s.spawn(|| {
+                    inside.park();
+                    Ok(())
+                });
+            }
+            s.spawn(|| {
+                eventually("they run", || inside.get() == 5);
+                Err::<(), _>("first")
+            });
+            task::park();
+            Err("the scope's closure is ended, too")
+        });
+        assert_eq!(result, Err("first"));
+        assert_eq!(inside.get(), 0);
+        let result = try_scope(|s| {
+            s.spawn(|| {
+                inside.park();
+                Ok(())
+            });
+            Err::<(), _>("own")
+        });
+        assert_eq!(result, Err("own"));
+        assert_eq!(inside.get(), 0);
+        let result = try_scope(|s| {
+            let task = s.spawn(|| Ok::<_, ()>(3));
+            Ok(task.join().unwrap() + 4)
+        });
+        assert_eq!(result, Ok(7));
+    });
+}
+
+#[test]
+fn the_first_panic_goes_on() {
+    everywhere(|| {
+        let inside = Inside::default();
+        let caught = catch_unwind(AssertUnwindSafe(|| {
+            try_scope::<_, (), ()>(|s| {
+                s.spawn(|| {
+                    inside.park();
+                    Ok(())
+                });
+                s.spawn(|| -> Result<(), ()> { resume_unwind(Box::new(7_u8)) });
+                task::park();
+                Ok(())
+            })
+        }));
+        assert_eq!(*caught.unwrap_err().downcast::<u8>().unwrap(), 7);
+        assert_eq!(inside.get(), 0);
+        let own = catch_unwind(AssertUnwindSafe(|| {
+            try_scope::<_, (), ()>(|s| {
+                s.spawn(|| {
+                    inside.park();
+                    Ok(())
+                });
+                resume_unwind(Box::new(8_u8))
+            })
+        }));
+        assert_eq!(*own.unwrap_err().downcast::<u8>().unwrap(), 8);
+        assert_eq!(inside.get(), 0);
+    });
+}
+
+/// A failed task gives no value, and its siblings' are kept.
+#[test]
+fn joins_in_a_scope_that_may_fail() {
+    everywhere(|| {
+        let result: Result<i32, &str> = try_scope(|s| {
+            let good = s.spawn(|| Ok(1));
+            let bad = s.spawn(|| Err::<i32, _>("bad"));
+            let good = good.join();
+            assert!(bad.join().is_err(), "the scope is about to end, or has");
+            Ok(good.unwrap_or(0))
+        });
+        assert_eq!(result, Err("bad"));
+    });
+}
+
+/// Many owners, many tasks, all that may end them at once, and the worker's threads compete.
+#[test]
+fn stress() {
+    const OWNERS: usize = 200;
+    bounded(|| {
+        let runtime = runtime(2);
+        let owners: Vec<_> = (0..OWNERS)
+            .map(|n| {
+                runtime.spawn(move || {
+                    let inside = Inside::default();
+                    let limit = Duration::from_micros((n % 10 * 100) as u64);
+                    let result = timeout(limit, || {
+                        try_scope(|s| {
+                            for m in 0..10 {
+                                let inside = &inside;
+                                s.spawn(move || {
+                                    let _inside = inside.enter();
+                                    match (n + m) % 4 {
+                                        0 => sleep(Duration::from_micros(200)),
+                                        1 => task::yield_now(),
+                                        2 if m > 7 => return Err(m),
+                                        _ => task::park_timeout(LONG),
+                                    }
+                                    Ok(())
+                                });
+                            }
+                            Ok(())
+                        })
+                    });
+                    assert_eq!(inside.get(), 0);
+                    result.is_err()
+                })
+            })
+            .collect();
+        for (n, owner) in owners.into_iter().enumerate() {
+            if n % 3 == 0 {
+                owner.cancel();
+            }
+            match owner.join() {
+                Ok(_) => {}
+                Err(payload) => assert!(payload.is::<Cancelled>()),
+            }
+        }
+    });
+}
