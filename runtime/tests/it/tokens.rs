@@ -39,8 +39,17 @@ fn cancelled_everywhere(f: impl Fn() + Clone + Send + 'static) {
 
 #[test]
 fn parks_are_ended() {
-    cancelled_everywhere(task::park);
-    cancelled_everywhere(|| task::park_timeout(LONG));
+    // A thread's park may return for nothing.
+    cancelled_everywhere(|| {
+        loop {
+            task::park();
+        }
+    });
+    cancelled_everywhere(|| {
+        loop {
+            task::park_timeout(LONG);
+        }
+    });
     cancelled_everywhere(|| sleep(LONG));
 }
 
@@ -61,7 +70,7 @@ fn waits_for_a_source_are_ended() {
 
 #[test]
 fn waits_with_a_limit_are_ended() {
-    cancelled_everywhere(|| assert!(timeout(LONG, task::park).is_err()));
+    cancelled_everywhere(|| assert!(timeout(LONG, || sleep(2 * LONG)).is_err()));
 }
 
 #[test]

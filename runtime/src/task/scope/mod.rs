@@ -11,8 +11,7 @@ use std::thread;
 
 use self::children::Children;
 use super::header::discard;
-use super::{Builder, Cancelled, JoinHandle, Task};
-use crate::wait;
+use super::{Builder, Cancelled, JoinHandle, Task, raise_if_due_here};
 
 pub use try_scope::{TryJoinHandle, TryScope, try_scope};
 
@@ -66,7 +65,7 @@ where
     }
     scope.children.wait();
     let value = result.unwrap_or_else(|payload| resume_unwind(payload));
-    wait::checkpoint();
+    raise_if_due_here();
     assert!(!scope.children.has_panicked(), "a task of the scope panicked, and was not joined");
     value
 }

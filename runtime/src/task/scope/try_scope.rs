@@ -8,8 +8,7 @@ use std::{any, fmt, thread};
 use parking_lot::Mutex;
 
 use super::children::Children;
-use crate::task::{Builder, Cancelled, JoinHandle, Task, enclose};
-use crate::wait;
+use crate::task::{Builder, Cancelled, JoinHandle, Task, enclose, raise_if_due_here};
 
 /// Calls `f` with a scope to spawn tasks in that may fail, and waits for all of them. Returns what
 /// `f` returns, or the first error of any of them.
@@ -88,7 +87,7 @@ where
     };
     scope.children.wait();
     let value = result.unwrap_or_else(|payload| resume_unwind(payload));
-    wait::checkpoint();
+    raise_if_due_here();
     let first = scope.first.lock().take();
     match first {
         None => Ok(value.expect("without a failure `f` has returned")),
