@@ -288,15 +288,17 @@ fn a_shielded_scope() {
 #[test]
 fn a_late_task_of_a_cancelled_scope() {
     everywhere(|| {
-        let begun = Count::new();
-        let result = timeout(SHORT, || {
+        let (token, inside, begun) = (CancelToken::new(), Inside::default(), Count::new());
+        let result = token.run_until_cancelled(|| {
             scope(|s| {
                 s.spawn(|| {
                     let _spawn = OnDrop(|| {
                         s.spawn(|| begun.add());
                     });
-                    task::park();
+                    inside.park();
                 });
+                eventually("it runs", || inside.get() == 1);
+                token.cancel();
             });
         });
         assert!(result.is_err());
