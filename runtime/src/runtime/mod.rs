@@ -205,11 +205,13 @@ impl Runtime {
     ///
     /// The thread joins the runtime as a guest: it runs `f` and no other task, so `f` need be
     /// neither `Send` nor `'static`. In a task, `f` runs in that task, and what it spawns in this
-    /// runtime.
+    /// runtime. [Local tasks](crate::task::spawn_local()) that `f` has spawned on this thread are
+    /// cancelled when it returns.
     ///
     /// # Blocking
     ///
-    /// Blocks the calling thread until `f` has returned. In a task, it waits as `f` does.
+    /// Blocks the calling thread until `f`, and its local tasks, have returned. In a task, it waits
+    /// as `f` does.
     ///
     /// # Cancellation
     ///
@@ -249,8 +251,12 @@ impl Runtime {
         }
         let thread = WorkerThread::prepare()?;
         let worker = Worker::new(&self.shared, Seat::Guest)?;
-        let result = thread.run(&worker, || run_root(&worker, f));
-        worker.leave();
+        let result = thread.run(&worker, || {
+            let result = run_root(&worker, f);
+            worker.end_local_tasks();
+            result
+        });
+        shutdown::retire(worker);
         result.map(unwrap_root)
     }
 

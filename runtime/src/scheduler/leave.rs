@@ -20,6 +20,16 @@ impl Worker {
         self.give_permits_back();
     }
 
+    /// A guest goes: the local tasks that it has spawned, which run nowhere else, are cancelled, and
+    /// it stays until they have ended.
+    pub(crate) fn end_local_tasks(&self) {
+        let claimed: Vec<_> = self.owned.borrow().iter().filter_map(TaskRef::cancel).collect();
+        claimed.into_iter().for_each(|claimed| self.schedule(claimed));
+        self.run(|worker| {
+            worker.owned.borrow().is_empty() || worker.shared.phase() == Phase::Abandoned
+        });
+    }
+
     /// While the runtime stops no permit is kept: when the last is back, all workers go.
     pub(super) fn give_permits_back(&self) {
         if self.remote.permits.give_all(&self.shared.permits) {

@@ -27,7 +27,7 @@ use super::placement::Placement;
 use super::registry::Registry;
 use super::{Phase, Remote, Seat, Shared, shared};
 use crate::io::Poller;
-use crate::stack::{StackCache, StackSize};
+use crate::stack::{Stack, StackCache, StackSize};
 use crate::task::{Claimed, Coroutine, Park, Suspend, TaskRef};
 
 /// How many tasks run before the worker looks around. Go's figure: prime, so that it does not fall
@@ -220,16 +220,23 @@ impl Worker {
     }
 
     /// Gives a fresh task its stack and its home. False if there is no stack: it waits for one, and
-    /// is no longer ours. The coroutine is made in its slot, as moving it there costs a stall.
+    /// is no longer ours.
     #[inline(never)]
     fn start(&self, task: TaskRef, slot: &mut Option<Coroutine>) -> bool {
-        let stack = match self.stacks.borrow_mut().take(task.stack_size) {
-            Ok(stack) => stack,
+        match self.stacks.borrow_mut().take(task.stack_size) {
+            Ok(stack) => {
+                self.start_on(stack, task, slot);
+                true
+            }
             Err(error) => {
                 self.shared.starve(task, &error);
-                return false;
+                false
             }
-        };
+        }
+    }
+
+    /// The coroutine is made in its slot, as moving it there costs a stall.
+    fn start_on(&self, stack: Stack, task: TaskRef, slot: &mut Option<Coroutine>) {
         task.stack_limit.set(stack.bounds().limit());
         // SAFETY: the closure borrows nothing, and it ends before the task does: a coroutine that
         // is not finished is leaked, never dropped (`Stack` stays taken).
@@ -249,7 +256,25 @@ impl Worker {
             // Nobody else holds it: it is active, so there is nothing to schedule.
             assert!(task.cancel().is_none(), "a fresh task is active");
         }
-        true
+    }
+
+    /// Takes what a task that starts here at once needs.
+    pub(crate) fn admit_local(&self, size: StackSize) -> io::Result<(NonZeroU64, Stack)> {
+        let stack = self.stacks.borrow_mut().take(size)?;
+        match self.admit() {
+            Ok(id) => Ok((id, stack)),
+            Err(error) => {
+                self.stacks.borrow_mut().put(stack);
+                Err(error)
+            }
+        }
+    }
+
+    /// Starts a fresh task, which does not migrate, on this worker, as the last of its queue.
+    pub(crate) fn start_local(&self, stack: Stack, task: TaskRef) {
+        // SAFETY: nobody else knows the task yet but its handle, which does not touch this.
+        self.start_on(stack, task, unsafe { &mut *task.coroutine.get() });
+        self.ready.borrow_mut().push_back(task);
     }
 
     /// The body has returned: takes the stack back and tells who waits for the task.

@@ -42,6 +42,58 @@ where
     Builder::new().spawn(f).unwrap_or_else(|error| panic!("failed to spawn a task: {error}"))
 }
 
+/// Spawns a task on the calling task's worker, where it stays: what it captures and returns need not
+/// be `Send`, and may be shared with other tasks of that worker by `Rc` and `Cell`.
+///
+/// Unlike a task of [`spawn`](fn@spawn) it gets its stack at once. It takes its turn with the others
+/// of the worker, so it runs once the caller waits.
+///
+/// # Blocking
+///
+/// Neither the task nor the worker waits.
+///
+/// # Panics
+///
+/// Where [`Builder::spawn_local`] returns an error: on a plain thread, among others.
+///
+/// # Examples
+///
+/// ```
+/// # use sedge_runtime as sedge;
+/// use std::cell::Cell;
+/// use std::rc::Rc;
+///
+/// sedge::run(|| {
+///     let count = Rc::new(Cell::new(0));
+///     let tasks: Vec<_> = (0..3)
+///         .map(|_| {
+///             let count = count.clone();
+///             sedge::task::spawn_local(move || count.set(count.get() + 1))
+///         })
+///         .collect();
+///     tasks.into_iter().for_each(|task| task.join().unwrap());
+///     assert_eq!(count.get(), 3);
+/// });
+/// ```
+///
+/// What it returns stays on the worker, and so does the handle:
+///
+/// ```compile_fail,E0277
+/// # use sedge_runtime as sedge;
+/// sedge::run(|| {
+///     let handle = sedge::task::spawn_local(|| std::rc::Rc::new(7));
+///     sedge::spawn(move || handle.join());
+/// });
+/// ```
+pub fn spawn_local<F, T>(f: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + 'static,
+    T: 'static,
+{
+    let spawned = Builder::new().spawn_local(f);
+    spawned.unwrap_or_else(|error| panic!("failed to spawn a local task: {error}"))
+}
+
 /// Chooses a task's properties before it is spawned, as [`std::thread::Builder`] does for a thread.
 ///
 /// # Examples
@@ -202,10 +254,76 @@ impl Builder {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
+        self.spawn_with(f, Nothing)
+    }
+
+    /// Spawns the task on the calling task's worker: it may be neither `Send` nor moved. See
+    /// [`spawn_local`](fn@spawn_local).
+    ///
+    /// # Blocking
+    ///
+    /// As [`spawn`](Self::spawn): neither the task nor the worker waits.
+    ///
+    /// # Errors
+    ///
+    /// The task is not spawned, and its closure is dropped:
+    ///
+    /// - `Unsupported`: the caller is no task. A plain thread, one of the blocking pool among them,
+    ///   has no worker; [`run`](crate::run) makes a task of it.
+    /// - `InvalidInput`, `QuotaExceeded`: as [`spawn`](Self::spawn).
+    /// - `OutOfMemory`: there is no memory (or no mapping) for its stack, which it gets at once.
+    ///   The text says which limit it was.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// use sedge::task::Builder;
+    /// use std::io::ErrorKind;
+    ///
+    /// let error = Builder::new().spawn_local(|| ()).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Unsupported, "this is a plain thread");
+    /// ```
+    pub fn spawn_local<F, T>(self, f: F) -> io::Result<JoinHandle<T>>
+    where
+        F: FnOnce() -> T + 'static,
+        T: 'static,
+    {
+        let stack_size = self.stack_size.map(StackSize::new).transpose()?;
+        let (id, stack, stack_size) = context::with_worker(|worker| {
+            let worker = worker.filter(|worker| worker.current().is_some()).ok_or_else(|| {
+                let text = "only a task can spawn a local one: call `run` on this thread, or spawn";
+                io::Error::new(io::ErrorKind::Unsupported, text)
+            })?;
+            let size = stack_size.unwrap_or(worker.shared().config.stack_size);
+            worker.admit_local(size).map(|(id, stack)| (id, stack, size))
+        })?;
+        let attributes = Attributes { id, name: self.name, stack_size, migrating: false };
+        // SAFETY: `'static`. It starts on this thread, below, and does not migrate; a handle stays
+        // here if the result is not `Send`.
+        let (task, handle) = unsafe {
+            let task = TaskRef::create(attributes, f, Nothing);
+            (task, JoinHandle::new(task))
+        };
+        context::with_worker(|worker| worker.expect("it was there").start_local(stack, task));
+        Ok(handle)
+    }
+
+    /// The same, and `after` when the task ends.
+    pub(super) fn spawn_with<F, T, A>(self, f: F, after: A) -> io::Result<JoinHandle<T>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+        A: After + Send + 'static,
+    {
         let admitted = self.admit_here()?;
         // SAFETY: `'static` and `Send`; the caller is in the runtime, or it is the default one,
         // which never ends.
-        Ok(unsafe { admitted.spawn(f) })
+        unsafe {
+            let (made, handle) = admitted.make(f, after);
+            made.submit();
+            Ok(handle)
+        }
     }
 
     /// Takes what the task needs from the runtime that the caller spawns into.
@@ -228,7 +346,11 @@ impl Builder {
     {
         let admitted = context::with_worker(|worker| self.admit(worker, shared))?;
         // SAFETY: `'static` and `Send`; the caller keeps `shared`.
-        Ok(unsafe { admitted.spawn(f) })
+        unsafe {
+            let (made, handle) = admitted.make(f, Nothing);
+            made.submit();
+            Ok(handle)
+        }
     }
 
     /// Takes what the task needs from `shared`; `worker` is the caller's, if it has one.
@@ -266,21 +388,6 @@ pub(super) struct Made {
 }
 
 impl Admitted {
-    /// # Safety
-    ///
-    /// `f` and its result are `Send` and `'static`, and the runtime lives.
-    unsafe fn spawn<F, T>(self, f: F) -> JoinHandle<T>
-    where
-        F: FnOnce() -> T,
-    {
-        // SAFETY: the caller's word.
-        unsafe {
-            let (made, handle) = self.make(f, Nothing);
-            made.submit();
-            handle
-        }
-    }
-
     /// # Safety
     ///
     /// As [`TaskRef::create`]; and what is made is submitted.

@@ -10,7 +10,7 @@ use std::mem::ManuallyDrop;
 use std::thread;
 
 use super::handle::{Counted, Task};
-use super::{Cancelled, TaskRef, header};
+use super::{Cancelled, TaskId, TaskRef, header};
 use crate::scheduler;
 use crate::wait::{self, Waiter};
 
@@ -172,6 +172,10 @@ impl<T> JoinHandle<T> {
     pub fn task(&self) -> Task {
         // SAFETY: the handle's reference keeps the header.
         Task::green(unsafe { Counted::from_borrowed(self.task) })
+    }
+
+    pub(super) fn id(&self) -> TaskId {
+        TaskId(self.task.id())
     }
 
     /// False if the wait ended early, which is then the caller's end, too.

@@ -36,6 +36,7 @@ mod interrupt;
 mod join;
 mod park;
 mod scope;
+mod set;
 mod state;
 mod token;
 mod unwind;
@@ -43,13 +44,14 @@ mod unwind;
 use crate::context;
 
 pub use block_on::block_on;
-pub use builder::{Builder, spawn};
+pub use builder::{Builder, spawn, spawn_local};
 pub use cancel::{Cancelled, check, is_cancelled};
 pub use handle::{Task, TaskId};
 pub use hold::{no_park, shield, stay_home};
 pub use join::JoinHandle;
 pub use park::{park, park_timeout, yield_now};
 pub use scope::{Scope, ScopedJoinHandle, TryJoinHandle, TryScope, scope, try_scope};
+pub use set::JoinSet;
 pub use token::{CancelToken, DropGuard};
 
 pub(crate) use builder::spawn_root;

@@ -1,0 +1,375 @@
+//! A set of tasks, joined as they end.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::{fmt, io, thread};
+
+use parking_lot::Mutex;
+
+use super::builder::Builder;
+use super::header::{After, End};
+use super::{JoinHandle, TaskId, TaskRef};
+use crate::wait::{self, WaitQueue};
+
+/// Tasks that are joined in the order in which they end.
+///
+/// As tokio's. Dropping the set cancels its tasks, and waits for none: a task that is in the middle
+/// of something goes on to its next cancellation point. To borrow, use [`scope`](super::scope()).
+///
+/// # Examples
+///
+/// ```
+/// # use sedge_runtime as sedge;
+/// use sedge::task::JoinSet;
+/// use sedge::time::sleep;
+/// use std::time::Duration;
+///
+/// sedge::run(|| {
+///     let mut set = JoinSet::new();
+///     for ms in [20, 1, 10] {
+///         set.spawn(move || {
+///             sleep(Duration::from_millis(ms));
+///             ms
+///         });
+///     }
+///     let mut order = Vec::new();
+///     while let Some(result) = set.join_next() {
+///         order.push(result.unwrap());
+///     }
+///     assert_eq!(order.len(), 3);
+/// });
+/// ```
+pub struct JoinSet<T> {
+    tasks: HashMap<TaskId, JoinHandle<T>>,
+    ended: Arc<Ended>,
+}
+
+/// Those that have ended and were not joined. Pushed to by each at its end, so a task that is in it
+/// has nothing left to do.
+#[derive(Default)]
+struct Ended {
+    ids: Mutex<VecDeque<TaskId>>,
+    waiter: WaitQueue,
+}
+
+/// What a task does at its end.
+struct Tell(Arc<Ended>);
+
+impl After for Tell {
+    fn finished(self, task: TaskRef, _: End) {
+        self.0.ids.lock().push_back(TaskId(task.id()));
+        self.0.waiter.wake_one();
+    }
+}
+
+impl<T> JoinSet<T> {
+    /// Makes an empty set.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// let mut set = sedge::task::JoinSet::<()>::new();
+    /// assert!(set.is_empty() && set.join_next().is_none());
+    /// ```
+    pub fn new() -> Self {
+        Self { tasks: HashMap::new(), ended: Arc::default() }
+    }
+
+    /// Returns how many tasks of the set were not joined yet, ended or not.
+    ///
+    /// # Examples
+    ///
+    /// See [`join_next`](Self::join_next).
+    pub fn len(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// Returns whether all tasks of the set were joined.
+    ///
+    /// # Examples
+    ///
+    /// See [`new`](Self::new).
+    pub fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
+    /// Waits until a task of the set ends, and returns its result; none if the set is empty. Those
+    /// that have ended already come first, in the order in which they have.
+    ///
+    /// # Blocking
+    ///
+    /// Parks the calling task, or blocks a plain thread.
+    ///
+    /// # Cancellation
+    ///
+    /// A cancellation point, at entry and while it waits. No result is lost: what is not returned
+    /// stays in the set.
+    ///
+    /// # Errors
+    ///
+    /// What [`JoinHandle::join`] returns for that task.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// use sedge::task::JoinSet;
+    ///
+    /// let mut set = JoinSet::new();
+    /// set.spawn(|| 1);
+    /// set.spawn(|| panic!("this one fails"));
+    /// assert_eq!(set.len(), 2);
+    /// let results: Vec<_> = std::iter::from_fn(|| set.join_next()).collect();
+    /// assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
+    /// assert_eq!(set.len(), 0);
+    /// ```
+    pub fn join_next(&mut self) -> Option<thread::Result<T>> {
+        self.join_next_with_id().map(|(_, result)| result)
+    }
+
+    /// As [`join_next`](Self::join_next), and tells which task it was.
+    ///
+    /// # Errors
+    ///
+    /// What [`JoinHandle::join`] returns for that task.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// let mut set = sedge::task::JoinSet::new();
+    /// let spawned = set.spawn(|| "done");
+    /// let (id, result) = set.join_next_with_id().unwrap();
+    /// assert_eq!(id, spawned);
+    /// assert_eq!(result.unwrap(), "done");
+    /// ```
+    pub fn join_next_with_id(&mut self) -> Option<(TaskId, thread::Result<T>)> {
+        wait::checkpoint();
+        if self.tasks.is_empty() {
+            return None;
+        }
+        let next = || self.ended.ids.lock().pop_front();
+        // Not in a closure that may unwind with the id in hand: from here on nothing waits.
+        let id = loop {
+            if let Ok(id) = self.ended.waiter.wait_until(wait::early_end(None), next) {
+                break id;
+            }
+            if wait::ends_early() {
+                let id = *self.tasks.keys().next()?;
+                return Some((id, Err(Box::new(super::Cancelled::of_task()))));
+            }
+        };
+        Some((id, self.take(id)))
+    }
+
+    /// Returns the result of a task that has ended, if there is one.
+    ///
+    /// # Blocking
+    ///
+    /// Nothing waits.
+    ///
+    /// # Errors
+    ///
+    /// What [`JoinHandle::join`] returns for that task.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// use sedge::task::{self, JoinSet};
+    ///
+    /// let mut set = JoinSet::new();
+    /// set.spawn(task::park);
+    /// assert!(set.try_join_next().is_none());
+    /// ```
+    pub fn try_join_next(&mut self) -> Option<thread::Result<T>> {
+        let id = self.ended.ids.lock().pop_front()?;
+        Some(self.take(id))
+    }
+
+    fn take(&mut self, id: TaskId) -> thread::Result<T> {
+        let handle = self.tasks.remove(&id).expect("a task ends once");
+        // A few instructions of its worker's are all that is left to wait for.
+        super::shield(|| handle.join())
+    }
+
+    /// Tells every task to stop. Their results are still to be joined. As [`JoinHandle::cancel`].
+    ///
+    /// # Blocking
+    ///
+    /// Nothing waits.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// use sedge::task::{self, Cancelled, JoinSet};
+    ///
+    /// let mut set = JoinSet::new();
+    /// set.spawn(task::park);
+    /// set.spawn(task::park);
+    /// set.cancel_all();
+    /// assert_eq!(set.len(), 2);
+    /// while let Some(result) = set.join_next() {
+    ///     assert!(result.unwrap_err().is::<Cancelled>());
+    /// }
+    /// ```
+    pub fn cancel_all(&self) {
+        self.tasks.values().for_each(JoinHandle::cancel);
+    }
+
+    /// Tells one task to stop. Returns whether it is in the set.
+    ///
+    /// # Blocking
+    ///
+    /// Nothing waits.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// use sedge::task::{self, JoinSet};
+    ///
+    /// let mut set = JoinSet::new();
+    /// let id = set.spawn(task::park);
+    /// assert!(set.cancel(id));
+    /// assert!(set.join_next().unwrap().is_err());
+    /// assert!(!set.cancel(id), "it was joined");
+    /// ```
+    pub fn cancel(&self, id: TaskId) -> bool {
+        self.tasks.get(&id).inspect(|handle| handle.cancel()).is_some()
+    }
+
+    /// Takes every task out of the set; they go on, and their results are dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// let mut set = sedge::task::JoinSet::new();
+    /// set.spawn(|| println!("this is printed, though the set is gone"));
+    /// set.detach_all();
+    /// assert!(set.is_empty());
+    /// ```
+    pub fn detach_all(&mut self) {
+        self.tasks.clear();
+        // Those that end from now on tell nobody.
+        self.ended = Arc::default();
+    }
+}
+
+impl<T: Send + 'static> JoinSet<T> {
+    /// Spawns a task into the set. Returns its id.
+    ///
+    /// # Blocking
+    ///
+    /// Nothing waits, as with [`spawn`](super::spawn()).
+    ///
+    /// # Panics
+    ///
+    /// Where [`Builder::spawn`] returns an error.
+    ///
+    /// # Examples
+    ///
+    /// See [`JoinSet`].
+    pub fn spawn<F>(&mut self, f: F) -> TaskId
+    where
+        F: FnOnce() -> T + Send + 'static,
+    {
+        let spawned = Builder::new().spawn_in_set(self, f);
+        spawned.unwrap_or_else(|error| panic!("failed to spawn a task: {error}"))
+    }
+
+    /// Joins every task of the set, and returns their results in the order in which they have ended.
+    ///
+    /// # Blocking
+    ///
+    /// Parks the calling task, or blocks a plain thread.
+    ///
+    /// # Cancellation
+    ///
+    /// A cancellation point, at entry and while it waits. The tasks are cancelled then, and the
+    /// results that there were are dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// use sedge::task::JoinSet;
+    ///
+    /// let set: JoinSet<_> = (0..3).map(|n| move || 10 * n).collect();
+    /// let sum: i32 = set.join_all().into_iter().map(Result::unwrap).sum();
+    /// assert_eq!(sum, 30);
+    /// ```
+    pub fn join_all(mut self) -> Vec<thread::Result<T>> {
+        std::iter::from_fn(|| self.join_next()).collect()
+    }
+}
+
+impl Builder {
+    /// Spawns the task into `set`. Returns its id.
+    ///
+    /// # Blocking
+    ///
+    /// As [`spawn`](Self::spawn): nothing waits.
+    ///
+    /// # Errors
+    ///
+    /// As [`spawn`](Self::spawn).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// use sedge::task::{Builder, JoinSet};
+    ///
+    /// let mut set = JoinSet::new();
+    /// Builder::new().name("one of many").spawn_in_set(&mut set, || 7)?;
+    /// assert_eq!(set.join_next().unwrap().unwrap(), 7);
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
+    pub fn spawn_in_set<F, T>(self, set: &mut JoinSet<T>, f: F) -> io::Result<TaskId>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let handle = self.spawn_with(f, Tell(set.ended.clone()))?;
+        let id = handle.id();
+        set.tasks.insert(id, handle);
+        Ok(id)
+    }
+}
+
+impl<F, T> FromIterator<F> for JoinSet<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    /// Spawns every closure.
+    fn from_iter<I: IntoIterator<Item = F>>(closures: I) -> Self {
+        let mut set = Self::new();
+        for f in closures {
+            set.spawn(f);
+        }
+        set
+    }
+}
+
+impl<T> Default for JoinSet<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> Drop for JoinSet<T> {
+    fn drop(&mut self) {
+        self.cancel_all();
+    }
+}
+
+impl<T> fmt::Debug for JoinSet<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinSet").field("len", &self.len()).finish()
+    }
+}
