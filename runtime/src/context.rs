@@ -3,7 +3,8 @@
 //! A started task may be resumed on another thread (a migrating one), and LLVM assumes that the
 //! address of a thread-local does not change inside a function. So what a task may call reads the
 //! address in a function that is out of line (`worker_ptr`, `client`, `thread_parker`,
-//! `keep_thread`, `thread_frames`), afresh each time, and gives no reference to the thread-local itself. What it
+//! `keep_thread`, `thread_frames`,
+//! `closure_locals`), afresh each time, and gives no reference to the thread-local itself. What it
 //! gives is a reference to the worker: good until the next switch, after which it is asked for
 //! again. `enter` and `work_for` need not be out of line: they run on a thread's own stack, which
 //! never moves.
@@ -13,12 +14,13 @@
 )]
 
 use std::cell::{Cell, OnceCell};
+use std::ptr::NonNull;
 use std::sync::Arc;
 use std::{ptr, thread};
 
 use crate::scheduler::{Phase, Shared, Worker};
 use crate::stack::overflow::CurrentStack;
-use crate::task::{Frames, TaskRef};
+use crate::task::{Frames, Locals, TaskRef};
 use crate::wait::Parker;
 
 thread_local! {
@@ -33,6 +35,9 @@ thread_local! {
 
     /// What may end the code of this thread early, outside tasks.
     static FRAMES: Frames = const { Frames::new() };
+
+    /// The task-locals of the closure of `blocking` that this thread of the pool runs.
+    static LOCALS: Cell<*const Locals> = const { Cell::new(ptr::null()) };
 
     /// What blocks this thread, outside tasks.
     static PARKER: OnceCell<Arc<Parker>> = const { OnceCell::new() };
@@ -205,6 +210,35 @@ pub(crate) unsafe fn work_for(client: Option<Client>) -> impl Drop {
     }
 
     Stop(CLIENT.replace(client))
+}
+
+/// The table of task-locals that the caller's code has: its task's, or that of the closure of
+/// `blocking` that it is a part of. Good while that code runs.
+pub(crate) fn locals() -> Option<NonNull<Locals>> {
+    match current_task() {
+        Some(task) => Some(NonNull::from(task.locals())),
+        None => NonNull::new(closure_locals().cast_mut()),
+    }
+}
+
+/// Out of line, as [`worker_ptr`] is.
+#[inline(never)]
+fn closure_locals() -> *const Locals {
+    LOCALS.try_with(Cell::get).unwrap_or(ptr::null())
+}
+
+/// Calls `f`, a closure of `blocking`, with task-locals of its own.
+pub(crate) fn with_locals<R>(locals: &Locals, f: impl FnOnce() -> R) -> R {
+    struct PutBack(*const Locals);
+
+    impl Drop for PutBack {
+        fn drop(&mut self) {
+            LOCALS.set(self.0);
+        }
+    }
+
+    let _put_back = PutBack(LOCALS.replace(locals));
+    f()
 }
 
 /// The task that waits for what this thread of the pool does, and the shields that it held then.

@@ -31,7 +31,7 @@ use std::{fmt, thread};
 use super::done::Done;
 use crate::abort::AbortOnUnwind;
 use crate::context::{self, Client};
-use crate::task;
+use crate::task::{self, Locals};
 
 /// A piece of blocking work. Dropped without having run, it still finishes: see [`lend`].
 pub(super) struct Job {
@@ -99,6 +99,8 @@ impl fmt::Debug for Job {
 
 struct Frame<F, T> {
     client: Option<Client>,
+    /// What the closure begins with.
+    locals: Locals,
     closure: UnsafeCell<Option<F>>,
     result: UnsafeCell<Option<thread::Result<T>>>,
 }
@@ -114,6 +116,7 @@ where
 {
     let frame = Frame {
         client: Client::current(),
+        locals: task::inherited_locals(),
         closure: UnsafeCell::new(Some(f)),
         result: UnsafeCell::new(None),
     };
@@ -148,7 +151,9 @@ unsafe fn run_frame<F: FnOnce() -> T, T>(frame: *const ()) {
     // SAFETY: who made the frame waits until this returns.
     let _working = unsafe { context::work_for(frame.client) };
     // A closure that panics has broken only what it captured, which went with it.
-    let result = catch_unwind(AssertUnwindSafe(f));
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        context::with_locals(&frame.locals, || frame.locals.destroyed_after(f))
+    }));
     // SAFETY: as above.
     unsafe { *frame.result.get() = Some(result) };
 }

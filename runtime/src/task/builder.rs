@@ -6,6 +6,7 @@ use std::io;
 use super::TaskRef;
 use super::header::{After, Attributes, Nothing};
 use super::join::JoinHandle;
+use super::locals::{Locals, inherited_locals};
 use crate::scheduler::{self, Shared, Worker};
 use crate::stack::StackSize;
 use crate::{context, runtime};
@@ -290,6 +291,7 @@ impl Builder {
         T: 'static,
     {
         let stack_size = self.stack_size.map(StackSize::new).transpose()?;
+        let locals = inherited_locals();
         let (id, stack, stack_size) = context::with_worker(|worker| {
             let worker = worker.filter(|worker| worker.current().is_some()).ok_or_else(|| {
                 let text = "only a task can spawn a local one: call `run` on this thread, or spawn";
@@ -298,7 +300,7 @@ impl Builder {
             let size = stack_size.unwrap_or(worker.shared().config.stack_size);
             worker.admit_local(size).map(|(id, stack)| (id, stack, size))
         })?;
-        let attributes = Attributes { id, name: self.name, stack_size, migrating: false };
+        let attributes = Attributes { id, name: self.name, stack_size, migrating: false, locals };
         // SAFETY: `'static`. It starts on this thread, below, and does not migrate; a handle stays
         // here if the result is not `Send`.
         let (task, handle) = unsafe {
@@ -328,10 +330,14 @@ impl Builder {
 
     /// Takes what the task needs from the runtime that the caller spawns into.
     pub(super) fn admit_here(self) -> io::Result<Admitted> {
-        context::with_runtime(|worker, shared| match shared {
+        // The user's code clones them, so not where nothing may switch.
+        let locals = inherited_locals();
+        let mut admitted = context::with_runtime(|worker, shared| match shared {
             Some(shared) => self.admit(worker, shared),
             None => self.admit(None, runtime::default()?),
-        })
+        })?;
+        admitted.attributes.locals = locals;
+        Ok(admitted)
     }
 
     /// Spawns the task into `shared`, from anywhere.
@@ -344,7 +350,9 @@ impl Builder {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let admitted = context::with_worker(|worker| self.admit(worker, shared))?;
+        let locals = inherited_locals();
+        let mut admitted = context::with_worker(|worker| self.admit(worker, shared))?;
+        admitted.attributes.locals = locals;
         // SAFETY: `'static` and `Send`; the caller keeps `shared`.
         unsafe {
             let (made, handle) = admitted.make(f, Nothing);
@@ -367,7 +375,8 @@ impl Builder {
             None => shared.admit_from_outside()?,
         };
         let migrating = self.migrating || shared.config.migrating;
-        let attributes = Attributes { id, name: self.name, stack_size, migrating };
+        let attributes =
+            Attributes { id, name: self.name, stack_size, migrating, locals: Locals::default() };
         Ok(Admitted { shared, attributes })
     }
 }
@@ -433,6 +442,7 @@ where
         name: Some("root".into()),
         stack_size,
         migrating: false,
+        locals: Locals::default(),
     };
     // SAFETY: the caller's word.
     unsafe {

@@ -32,6 +32,7 @@
 //! 3. A started task that does not migrate is resumed only by the thread of its `home`.
 #![expect(unsafe_code, reason = "one allocation holds header, closure and result, type-erased")]
 
+use std::any::Any;
 use std::cell::{Cell, UnsafeCell};
 use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
@@ -40,7 +41,10 @@ use std::ptr::NonNull;
 use std::thread;
 
 use super::cancel::Cancelled;
+use super::extras::ExtrasSlot;
 use super::interrupt::Frames;
+use super::locals::Locals;
+use super::monitor::{self, Exit};
 use super::state::State;
 use crate::scheduler::{Remote, Shared};
 use crate::stack::overflow::CurrentStack;
@@ -80,8 +84,8 @@ pub(crate) struct Header {
     pub(super) raised: Cell<bool>,
     pub(crate) migrating: bool,
     pub(crate) stack_size: StackSize,
-    /// In a box of its own: most tasks have none.
-    name: Option<Box<Box<str>>>,
+    /// A name, task-locals, monitors: most tasks have none.
+    extras: ExtrasSlot,
     // What its beginning and its end touch.
     vtable: &'static Vtable,
     pub(super) join_waiter: UnsafeCell<Option<Waiter>>,
@@ -100,12 +104,16 @@ pub(crate) struct Attributes {
     pub(crate) name: Option<Box<str>>,
     pub(crate) stack_size: StackSize,
     pub(crate) migrating: bool,
+    /// What it inherits.
+    pub(super) locals: Locals,
 }
 
 /// The operations that know the types.
 struct Vtable {
     /// Runs the body on the task's own stack, up to and including `FINISHING`.
     run: unsafe fn(NonNull<Header>),
+    /// The payload in the result, if that is an error. It is there as long as the result is.
+    payload: unsafe fn(NonNull<Header>) -> Option<*const (dyn Any + Send)>,
     /// Moves the result to where the pointer points.
     take_result: unsafe fn(NonNull<Header>, *mut ()),
     /// Frees the memory; stage and result are gone already.
@@ -178,7 +186,7 @@ impl TaskRef {
         F: FnOnce() -> T,
         A: After,
     {
-        let Attributes { id, name, stack_size, migrating } = attributes;
+        let Attributes { id, name, stack_size, migrating, locals } = attributes;
         // Filled where it is: made on the stack it would be copied.
         let mut cell = Box::<TaskCell<F, T, A>>::new_uninit();
         cell.write(TaskCell {
@@ -189,6 +197,7 @@ impl TaskRef {
                 join_waiter: UnsafeCell::new(None),
                 vtable: &Vtable {
                     run: run::<F, T, A>,
+                    payload: payload::<F, T, A>,
                     take_result: take_result::<F, T, A>,
                     free: free::<F, T, A>,
                 },
@@ -198,7 +207,7 @@ impl TaskRef {
                 stack_limit: Cell::new(0),
                 runtime: Cell::new(std::ptr::null()),
                 id,
-                name: name.map(Box::new),
+                extras: ExtrasSlot::new(name, locals),
                 index: Cell::new(0),
                 frames: Frames::new(),
                 stays: Cell::new(0),
@@ -305,6 +314,16 @@ impl TaskRef {
         }
     }
 
+    /// How the task has ended.
+    ///
+    /// # Safety
+    ///
+    /// The result is stored, and nobody takes it meanwhile.
+    pub(super) unsafe fn exit<'a>(self) -> Exit<'a> {
+        // SAFETY: passed on; the payload stays where it is meanwhile.
+        Exit::of(unsafe { (self.vtable.payload)(self.0).map(|payload| &*payload) })
+    }
+
     /// Frees the allocation.
     ///
     /// # Safety
@@ -363,7 +382,20 @@ impl Header {
     }
 
     pub(crate) fn name(&self) -> Option<&str> {
-        self.name.as_deref().map(|name| &**name)
+        self.extras.get()?.name.as_deref()
+    }
+
+    pub(super) fn extras(&self) -> &ExtrasSlot {
+        &self.extras
+    }
+
+    pub(super) fn has_extras(&self) -> bool {
+        self.extras.get().is_some()
+    }
+
+    /// The running task's own.
+    pub(crate) fn locals(&self) -> &Locals {
+        &self.extras.get_or_init().locals
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
@@ -425,21 +457,29 @@ unsafe fn run<F: FnOnce() -> T, T, A: After>(task: NonNull<Header>) {
     let result = if header.is_cancelled() && cfg!(panic = "abort") {
         // Nothing can be raised: it is abandoned as it is, as started tasks are.
         std::mem::forget(f);
-        Err(Box::new(Cancelled::of_task()) as Box<dyn std::any::Any + Send>)
+        Err(Box::new(Cancelled::of_task()) as Box<dyn Any + Send>)
     } else if header.is_cancelled() {
         // Cancelled before it began: the closure is dropped here, where its destructors may park,
         // and by an unwind, as a started task's frames are: no wait throws in it.
-        catch_unwind(AssertUnwindSafe(|| {
+        let unwind = || {
             let _dropped = f;
             resume_unwind(Box::new(Cancelled::of_task()))
-        }))
+        };
+        catch_unwind(AssertUnwindSafe(|| and_locals(header, unwind)))
     } else {
-        catch_unwind(AssertUnwindSafe(f))
+        catch_unwind(AssertUnwindSafe(|| and_locals(header, f)))
     };
     let panicked = result.as_ref().is_err_and(|payload| !payload.is::<Cancelled>());
     // SAFETY: the stage is empty, and ours until `FINISHING`.
     unsafe { (*stage.get()).result = ManuallyDrop::new(result) };
-    let end = if header.state.transition_to_finishing().is_joinable() {
+    let before = loop {
+        match header.state.transition_to_finishing() {
+            Some(before) => break before,
+            // SAFETY: the result is ours yet.
+            None => monitor::call_all(header, unsafe { TaskRef(task).exit() }),
+        }
+    };
+    let end = if before.is_joinable() {
         End::Joinable
     } else {
         // SAFETY: without a handle the result is ours (invariant 2).
@@ -452,12 +492,39 @@ unsafe fn run<F: FnOnce() -> T, T, A: After>(task: NonNull<Header>) {
     after.finished(TaskRef(task), end);
 }
 
+/// Calls a task's closure, and drops its task-locals.
+fn and_locals<T>(header: &Header, f: impl FnOnce() -> T) -> T {
+    struct Locals<'a>(&'a Header);
+
+    impl Drop for Locals<'_> {
+        fn drop(&mut self) {
+            if let Some(extras) = self.0.extras.get() {
+                extras.locals.destroyed_after(|| ());
+            }
+        }
+    }
+
+    // Asked afterwards: they may come while it runs.
+    let _locals = Locals(header);
+    f()
+}
+
 /// Drops a result that nobody asked for. A panic of its destructor ends here (the hook has reported
 /// it), and the payload of such a panic is leaked: dropping it might panic again.
 pub(super) fn discard<T>(result: thread::Result<T>) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(result))) {
         std::mem::forget(payload);
     }
+}
+
+/// # Safety
+///
+/// The stage is the result, which nobody takes meanwhile.
+unsafe fn payload<F, T, A>(header: NonNull<Header>) -> Option<*const (dyn Any + Send)> {
+    let cell: NonNull<TaskCell<F, T, A>> = header.cast();
+    // SAFETY: the caller's word.
+    let result = unsafe { &(*(*cell.as_ptr()).stage.get()).result };
+    result.as_ref().err().map(|payload| &raw const **payload)
 }
 
 /// # Safety

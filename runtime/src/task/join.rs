@@ -10,7 +10,7 @@ use std::mem::ManuallyDrop;
 use std::thread;
 
 use super::handle::{Counted, Task};
-use super::{Cancelled, TaskId, TaskRef, header};
+use super::{Cancelled, Exit, TaskId, TaskRef, header, monitor};
 use crate::scheduler;
 use crate::wait::{self, Waiter};
 
@@ -123,6 +123,49 @@ impl<T> JoinHandle<T> {
     pub fn cancel(&self) {
         if let Some(claimed) = self.task.cancel() {
             scheduler::schedule(claimed);
+        }
+    }
+
+    /// Calls `f` when the task has ended, with how it has. Whoever joins it is told later, or not at
+    /// all: the handle may be dropped, and may have any number of these monitors.
+    ///
+    /// `f` runs in the task, as the last thing there (or here and at once, if it has ended already).
+    /// What the task had on its stack and its task-locals are gone by then, and its result is the
+    /// handle's yet. A panic in `f` is reported and goes no further.
+    ///
+    /// # Blocking
+    ///
+    /// Nothing waits. `f` may, and whoever joins the task waits for it, too.
+    ///
+    /// # Cancellation
+    ///
+    /// Not a cancellation point. `f` runs [shielded](super::shield).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// use sedge::task::{self, Exit};
+    ///
+    /// sedge::run(|| {
+    ///     let root = task::current();
+    ///     let worker = sedge::spawn(task::park);
+    ///     worker.on_exit(move |exit| {
+    ///         assert_eq!(exit, Exit::Cancelled);
+    ///         root.unpark();
+    ///     });
+    ///     worker.cancel();
+    ///     task::park();
+    /// });
+    /// ```
+    pub fn on_exit<F>(&self, f: F)
+    where
+        F: FnOnce(Exit<'_>) + Send + 'static,
+    {
+        self.task.extras().get_or_init().monitors.lock().push(Box::new(f));
+        if !self.task.state.set_monitored() {
+            // SAFETY: the task is finishing, and who takes the result takes the handle, too.
+            monitor::call_all(&self.task, unsafe { self.task.exit() });
         }
     }
 

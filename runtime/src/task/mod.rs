@@ -28,12 +28,16 @@
 mod block_on;
 mod builder;
 mod cancel;
+mod extras;
 mod handle;
 mod header;
 mod hold;
 mod hook;
 mod interrupt;
 mod join;
+mod local;
+mod locals;
+mod monitor;
 mod park;
 mod scope;
 mod set;
@@ -43,12 +47,15 @@ mod unwind;
 
 use crate::context;
 
+pub use crate::task_local;
 pub use block_on::block_on;
 pub use builder::{Builder, spawn, spawn_local};
 pub use cancel::{Cancelled, check, is_cancelled};
 pub use handle::{Task, TaskId};
 pub use hold::{no_park, shield, stay_home};
 pub use join::JoinHandle;
+pub use local::{AccessError, LocalKey};
+pub use monitor::Exit;
 pub use park::{park, park_timeout, yield_now};
 pub use scope::{Scope, ScopedJoinHandle, TryJoinHandle, TryScope, scope, try_scope};
 pub use set::JoinSet;
@@ -61,6 +68,7 @@ pub(crate) use interrupt::{
     Frames, TICK, enclose, next_look_at_flags, raise_if_due_here, raised_at, raises, refusal,
     refused_at,
 };
+pub(crate) use locals::{Locals, inherited_locals};
 pub(crate) use park::{checkpoint_slow, park_until};
 pub(crate) use state::Park;
 pub(crate) use unwind::{Hidden, hide_panics, restore_panics};

@@ -30,6 +30,8 @@
 //! - `JOIN_WAITER`: the handle's waiter stands in the join slot. While it is set the slot belongs
 //!   to the finisher; it is set and cleared only by the handle, and neither once `FINISHING` is
 //!   set.
+//! - `MONITORED`: the handle has left closures to be called. Set by the handle, not once `FINISHING`
+//!   is set; cleared by the body, which then calls them and tries to finish again.
 //! - `FINISHING`: the result is stored (or, with `JOINABLE` clear, is the body's to drop). From
 //!   here on the result belongs to the handle.
 //! - `FINISHED`: the closure, the frames and the stack are gone, and the finisher has let go of the
@@ -66,10 +68,11 @@ const JOINABLE: usize = 1 << 4;
 const JOIN_WAITER: usize = 1 << 5;
 const FINISHING: usize = 1 << 6;
 const FINISHED: usize = 1 << 7;
-const REFERENCE: usize = 1 << 8;
+const MONITORED: usize = 1 << 8;
+const REFERENCE: usize = 1 << 9;
 
 /// More references than this and a leak in a loop is about to overflow the word.
-const REFERENCES_MAX: usize = usize::MAX >> 9;
+const REFERENCES_MAX: usize = usize::MAX >> 10;
 
 /// The state word. See the module's header.
 pub(super) struct State(AtomicUsize);
@@ -178,11 +181,29 @@ impl State {
     }
 
     /// The body has returned and its result is stored. The snapshot says whether a handle will take
-    /// it; if not, the result is the caller's to drop.
-    pub(super) fn transition_to_finishing(&self) -> Snapshot {
-        let before = Snapshot(self.0.fetch_or(FINISHING, Ordering::AcqRel));
-        debug_assert!(!before.is_finishing(), "a task finishes once");
-        before
+    /// it; if not, the result is the caller's to drop. None, and no transition, if monitors were
+    /// left, which are the caller's to call before it tries again.
+    pub(super) fn transition_to_finishing(&self) -> Option<Snapshot> {
+        let mut current = self.0.load(Ordering::Relaxed);
+        loop {
+            debug_assert_eq!(current & FINISHING, 0, "a task finishes once");
+            let (next, outcome) = if current & MONITORED != 0 {
+                (current & !MONITORED, None)
+            } else {
+                (current | FINISHING, Some(Snapshot(current)))
+            };
+            match self.0.compare_exchange_weak(current, next, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => return outcome,
+                Err(seen) => current = seen,
+            }
+        }
+    }
+
+    /// Marks that there are monitors to call. False once the task is finishing: they are the
+    /// handle's to call.
+    #[must_use]
+    pub(super) fn set_monitored(&self) -> bool {
+        self.change_before_finishing(|current| current | MONITORED)
     }
 
     /// The task has ended; drops the runtime's reference. Returns true if that was the last one and
@@ -200,7 +221,7 @@ impl State {
     /// finishing: the slot stays the handle's.
     #[must_use]
     pub(super) fn set_join_waiter(&self) -> bool {
-        self.change_join_waiter(|current| {
+        self.change_before_finishing(|current| {
             debug_assert_eq!(current & JOIN_WAITER, 0, "one handle, one waiter");
             current | JOIN_WAITER
         })
@@ -210,10 +231,10 @@ impl State {
     /// may be using the slot until `FINISHED` is seen.
     #[must_use]
     pub(super) fn clear_join_waiter(&self) -> bool {
-        self.change_join_waiter(|current| current & !JOIN_WAITER)
+        self.change_before_finishing(|current| current & !JOIN_WAITER)
     }
 
-    fn change_join_waiter(&self, change: impl Fn(usize) -> usize) -> bool {
+    fn change_before_finishing(&self, change: impl Fn(usize) -> usize) -> bool {
         let mut current = self.0.load(Ordering::Relaxed);
         loop {
             if current & FINISHING != 0 {
@@ -321,7 +342,7 @@ mod tests {
     #[test]
     fn waking_the_finished_is_nothing() {
         let state = State::new();
-        assert!(state.transition_to_finishing().is_joinable());
+        assert!(state.transition_to_finishing().unwrap().is_joinable());
         assert!(!state.transition_to_finished());
         assert!(!state.wake() && !state.unpark() && !state.cancel());
         assert!(state.drop_joinable().is_finished());
@@ -334,7 +355,7 @@ mod tests {
         assert!(state.set_join_waiter());
         assert!(state.clear_join_waiter());
         assert!(state.set_join_waiter());
-        assert!(state.transition_to_finishing().has_join_waiter());
+        assert!(state.transition_to_finishing().unwrap().has_join_waiter());
         assert!(!state.clear_join_waiter());
     }
 }
@@ -389,7 +410,7 @@ mod model {
             let task = shared.clone();
             let finisher = thread::spawn(move || {
                 let (state, dropped, freed) = &*task;
-                if !state.transition_to_finishing().is_joinable() {
+                if !state.transition_to_finishing().unwrap().is_joinable() {
                     dropped.fetch_add(1, Ordering::Relaxed);
                 }
                 if state.transition_to_finished() {
@@ -417,7 +438,7 @@ mod model {
             let task = shared.clone();
             let finisher = thread::spawn(move || {
                 let (state, alive) = &*task;
-                if state.transition_to_finishing().has_join_waiter() {
+                if state.transition_to_finishing().unwrap().has_join_waiter() {
                     assert_eq!(alive.load(Ordering::Relaxed), 1, "the waiter's task is there");
                 }
                 let _ = state.transition_to_finished();

@@ -15,6 +15,7 @@
 mod abandoning;
 mod canaries;
 mod cancelling;
+mod exits;
 mod hazards;
 mod hogs;
 mod idle;
@@ -22,6 +23,7 @@ mod kernel_memory;
 mod life;
 mod limits;
 mod local;
+mod locals;
 mod memory;
 mod migration;
 mod overflow;

@@ -1,0 +1,49 @@
+//! What few tasks have, in a box of its own: one word in the header until it is needed.
+//!
+//! `name` is given at spawn, and constant. `locals` are the task's own: see [`Locals`]. `monitors`
+//! are the handle's to add to and the task's to call, under their lock.
+
+use std::fmt;
+
+use once_cell::race::OnceBox;
+use parking_lot::Mutex;
+
+use super::locals::Locals;
+use super::monitor::Monitor;
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Extras {
+    pub(super) name: Option<Box<str>>,
+    pub(super) locals: Locals,
+    pub(super) monitors: Mutex<Vec<Monitor>>,
+}
+
+/// The word in the header.
+#[derive(Debug, Default)]
+pub(super) struct ExtrasSlot(OnceBox<Extras>);
+
+impl ExtrasSlot {
+    /// Empty where there is neither a name nor a value.
+    pub(super) fn new(name: Option<Box<str>>, locals: Locals) -> Self {
+        if name.is_none() && locals.is_empty() {
+            return Self::default();
+        }
+        let extras = Extras { name, locals, monitors: Mutex::default() };
+        Self(OnceBox::with_value(Box::new(extras)))
+    }
+
+    pub(super) fn get(&self) -> Option<&Extras> {
+        self.0.get()
+    }
+
+    pub(super) fn get_or_init(&self) -> &Extras {
+        self.0.get_or_init(Box::default)
+    }
+}
+
+impl fmt::Debug for Extras {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Extras").field("name", &self.name).finish_non_exhaustive()
+    }
+}
