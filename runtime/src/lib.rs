@@ -32,11 +32,12 @@
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | [`task`] | spawning, joining, parking, holding back what may not happen |
+//! | [`task`] | spawning, joining, scopes, cancelling, parking, task-locals |
 //! | [`runtime`] | starting and ending runtimes, their settings and figures |
 //! | [`io`] | the netpoller |
 //! | [`mod@blocking`] | the pool of threads |
-//! | [`time`] | sleeping |
+//! | [`time`] | sleeping, and limits on time |
+//! | [`supervisor`] | restarting what fails |
 //! | [`signal`] | signals, and the graceful stop of a server |
 //!
 //! `ARCHITECTURE.md` in the repository says how it works inside.
@@ -57,6 +58,7 @@ pub mod runtime;
 mod scheduler;
 pub mod signal;
 mod stack;
+pub mod supervisor;
 pub mod task;
 pub mod time;
 mod timer;

@@ -36,7 +36,7 @@ pub(super) type Monitor = Box<dyn FnOnce(Exit<'_>) + Send>;
 
 impl<'a> Exit<'a> {
     /// Given the payload, where there is one.
-    pub(super) fn of(payload: Option<&'a (dyn Any + Send)>) -> Self {
+    pub(crate) fn of(payload: Option<&'a (dyn Any + Send)>) -> Self {
         match payload {
             None => Self::Returned,
             Some(payload) if payload.is::<Cancelled>() => Self::Cancelled,

@@ -104,7 +104,8 @@ impl<T> JoinSet<T> {
     /// # Cancellation
     ///
     /// A cancellation point, at entry and while it waits. No result is lost: what is not returned
-    /// stays in the set.
+    /// stays in the set. Under `panic = "abort"` a caller that is to end is told that the set is
+    /// empty.
     ///
     /// # Errors
     ///
@@ -150,14 +151,12 @@ impl<T> JoinSet<T> {
             return None;
         }
         let next = || self.ended.ids.lock().pop_front();
-        // Not in a closure that may unwind with the id in hand: from here on nothing waits.
         let id = loop {
             if let Ok(id) = self.ended.waiter.wait_until(wait::early_end(None), next) {
                 break id;
             }
             if wait::ends_early() {
-                let id = *self.tasks.keys().next()?;
-                return Some((id, Err(Box::new(super::Cancelled::of_task()))));
+                return None;
             }
         };
         Some((id, self.take(id)))

@@ -33,6 +33,7 @@ mod scopes;
 mod sets;
 mod starvation;
 mod stress;
+mod supervising;
 mod support;
 mod tasks;
 mod timeouts;
