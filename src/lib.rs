@@ -266,7 +266,9 @@
 //! - **The end.** A runtime that stops says how many of its tasks did not, and were abandoned.
 #![forbid(unsafe_code)]
 
-pub use sedge_runtime::{blocking, io, run, runtime, signal, spawn, task, time};
+pub use sedge_runtime::{
+    blocking, io, run, runtime, scope, signal, spawn, supervisor, task, task_local, time, try_scope,
+};
 
 /// TCP, in std's names.
 pub mod net {

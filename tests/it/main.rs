@@ -3,4 +3,6 @@
 mod echo;
 mod http;
 mod million;
+mod pipeline_scope;
 mod process;
+mod supervised;

@@ -23,49 +23,41 @@ pub(crate) fn example(name: &str) -> Command {
     Command::new(path)
 }
 
-/// An example that serves on an address of its own.
-pub(crate) struct Server {
+/// An example that runs. It is killed if it does not end by itself.
+pub(crate) struct Program {
     child: Child,
-    pub(crate) address: SocketAddr,
     /// Kept open: a process that prints into a closed pipe fails.
-    _stdout: BufReader<ChildStdout>,
+    stdout: Option<BufReader<ChildStdout>>,
 }
 
-impl Server {
-    pub(crate) fn start(name: &str) -> Self {
+impl Program {
+    pub(crate) fn start(name: &str, args: &[&str]) -> Self {
         let mut command = example(name);
-        command.arg("127.0.0.1:0").stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let stdout = child.stdout.take().map(BufReader::new);
+        Self { child, stdout }
+    }
+
+    /// The next line that it prints; empty once there is no more.
+    pub(crate) fn line(&mut self) -> String {
         let (sender, receiver) = mpsc::channel();
+        let mut stdout = self.stdout.take().expect("the last line came");
         thread::spawn(move || {
             let mut line = String::new();
             let read = stdout.read_line(&mut line);
             let _ = sender.send((read.map(|_| line), stdout));
         });
-        let Ok((Ok(line), stdout)) = receiver.recv_timeout(HUNG) else {
-            let _ = child.kill();
-            panic!("{name} says nothing: {:?}", child.wait_with_output());
-        };
-        let address = line.trim_end().strip_prefix("listening on ").and_then(|a| a.parse().ok());
-        let address = address.unwrap_or_else(|| panic!("{name} begins with {line:?}"));
-        Self { child, address, _stdout: stdout }
-    }
-
-    /// A connection whose reads and writes fail rather than hang.
-    pub(crate) fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(HUNG)).unwrap();
-        stream.set_write_timeout(Some(HUNG)).unwrap();
-        stream.set_nodelay(true).unwrap();
-        stream
+        let Ok((line, stdout)) = receiver.recv_timeout(HUNG) else { panic!("it says nothing") };
+        self.stdout = Some(stdout);
+        line.unwrap().trim_end().to_owned()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Waits until the server has ended by itself. Returns its exit status and what it complained
+    /// Waits until the program has ended by itself. Returns its exit status and what it complained
     /// of.
     pub(crate) fn wait(&mut self) -> (ExitStatus, String) {
         let deadline = Instant::now() + HUNG;
@@ -73,18 +65,10 @@ impl Server {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
             }
-            assert!(Instant::now() < deadline, "the server does not end");
+            assert!(Instant::now() < deadline, "the program does not end");
             thread::park_timeout(Duration::from_millis(5));
         };
         (status, self.complaints())
-    }
-
-    /// Asks the server to end, and checks that it had nothing to complain of.
-    pub(crate) fn stop(mut self) {
-        self.signal(Signal::TERM);
-        let (status, complaints) = self.wait();
-        assert!(status.success(), "{status}");
-        assert_eq!(complaints, "");
     }
 
     fn complaints(&mut self) -> String {
@@ -96,12 +80,58 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for Program {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if thread::panicking() {
-            eprintln!("the server's stderr: {:?}", self.complaints());
+            eprintln!("its stderr: {:?}", self.complaints());
         }
+    }
+}
+
+/// An example that serves on an address of its own.
+pub(crate) struct Server {
+    program: Program,
+    pub(crate) address: SocketAddr,
+}
+
+impl Server {
+    pub(crate) fn start(name: &str) -> Self {
+        let mut program = Program::start(name, &["127.0.0.1:0"]);
+        let line = program.line();
+        let address = line.strip_prefix("listening on ").and_then(|address| address.parse().ok());
+        let address = address.unwrap_or_else(|| panic!("{name} begins with {line:?}"));
+        Self { program, address }
+    }
+
+    /// A connection whose reads and writes fail rather than hang.
+    pub(crate) fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(HUNG)).unwrap();
+        stream.set_write_timeout(Some(HUNG)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream
+    }
+
+    pub(crate) fn line(&mut self) -> String {
+        self.program.line()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.program.signal(signal);
+    }
+
+    /// See [`Program::wait`].
+    pub(crate) fn wait(&mut self) -> (ExitStatus, String) {
+        self.program.wait()
+    }
+
+    /// Asks the server to end, and checks that it had nothing to complain of.
+    pub(crate) fn stop(mut self) {
+        self.signal(Signal::TERM);
+        let (status, complaints) = self.wait();
+        assert!(status.success(), "{status}");
+        assert_eq!(complaints, "");
     }
 }

@@ -1,0 +1,59 @@
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+
+use rustix::process::Signal;
+
+use crate::process::Server;
+
+fn say(stream: &TcpStream, line: &str) -> String {
+    let mut stream = stream;
+    writeln!(stream, "{line}").unwrap();
+    let mut answer = String::new();
+    BufReader::new(stream).read_line(&mut answer).unwrap();
+    answer.trim_end().to_owned()
+}
+
+/// Whether the server has let go of a connection.
+fn is_closed(mut stream: &TcpStream) -> bool {
+    !matches!(stream.read(&mut [0; 64]), Ok(1..))
+}
+
+#[test]
+fn it_comes_back() {
+    let mut server = Server::start("supervised");
+    for _ in 0..2 {
+        let (other, crashing) = (server.connect(), server.connect());
+        assert_eq!(say(&other, "hello"), "HELLO");
+        assert_eq!(say(&crashing, "crash"), "");
+        assert!(is_closed(&other), "all connections of the worker go with it");
+    }
+    assert_eq!(say(&server.connect(), "again"), "AGAIN");
+    server.signal(Signal::INT);
+    assert_eq!(server.line(), "stopped");
+    let (status, complaints) = server.wait();
+    assert!(status.success());
+    assert_eq!(complaints.matches("it is restarted").count(), 2, "{complaints}");
+}
+
+#[test]
+fn it_gives_up() {
+    let mut server = Server::start("supervised");
+    for _ in 0..4 {
+        assert_eq!(say(&server.connect(), "crash"), "");
+    }
+    let (status, complaints) = server.wait();
+    assert_eq!(status.code(), Some(1));
+    assert!(complaints.contains("gave up after 3 restarts"), "{complaints}");
+}
+
+#[test]
+fn it_stops() {
+    let mut server = Server::start("supervised");
+    let open = server.connect();
+    assert_eq!(say(&open, "hello"), "HELLO");
+    server.signal(Signal::TERM);
+    assert_eq!(server.line(), "stopped");
+    let (status, complaints) = server.wait();
+    assert!(status.success(), "{complaints}");
+    assert!(is_closed(&open));
+}
