@@ -51,6 +51,7 @@ compile_error!(
 
 mod abort;
 pub mod blocking;
+mod clock;
 mod context;
 pub mod io;
 mod primitive;

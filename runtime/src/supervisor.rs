@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{error, fmt, panic};
 
+use crate::clock;
 use crate::task::{self, Builder, Exit, JoinSet, TaskId};
 use crate::time::{sleep_until, timeout_at};
 
@@ -304,7 +305,7 @@ impl Running {
 
     /// A child is to be restarted, and with it those that the strategy says, which are stopped.
     fn plan_restart(&mut self, index: usize, failure: &str) -> Result<(), GaveUp> {
-        let now = Instant::now();
+        let now = clock::now();
         let within = self.spec.within;
         let is_recent = |then: &Instant| now.duration_since(*then) <= within;
         if !self.restarts.back().is_some_and(is_recent) {
@@ -338,7 +339,7 @@ impl Running {
     }
 
     fn restart_due(&mut self) -> Result<(), GaveUp> {
-        let now = Instant::now();
+        let now = clock::now();
         while let Some(at) = self.due.iter().position(|due| due.0 <= now) {
             let (_, first, end) = self.due.remove(at);
             self.start(first, end)?;

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use slab::Slab;
 
+use crate::clock;
 use crate::task::TaskRef;
 use crate::wait::Waiter;
 use crate::wait::Wakeup;
@@ -99,7 +100,7 @@ impl Timers {
         if self.earliest_ns.load(Ordering::Relaxed) == NEVER {
             return;
         }
-        self.fire_until(nanoseconds(Instant::now()));
+        self.fire_until(nanoseconds(clock::now()));
     }
 
     fn fire_until(&self, now: u64) {
@@ -132,7 +133,7 @@ impl Timers {
         match self.earliest_ns.load(Ordering::Relaxed) {
             NEVER => None,
             earliest => {
-                Some(Duration::from_nanos(earliest.saturating_sub(nanoseconds(Instant::now()))))
+                Some(Duration::from_nanos(earliest.saturating_sub(nanoseconds(clock::now()))))
             }
         }
     }

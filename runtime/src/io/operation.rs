@@ -10,8 +10,8 @@ use super::home;
 use super::readiness::{Direction, Snapshot};
 use super::source::Source;
 use super::sys;
-use crate::task;
 use crate::wait::{self, TimedOut};
+use crate::{clock, task};
 
 /// One operation on a [`Source`], in one direction: made by [`Source::reading`] and
 /// [`Source::writing`], limited in time if need be, then run.
@@ -271,7 +271,7 @@ impl Waiting {
             return Err(refusal);
         }
         if let Some(timeout) = self.timeout.take() {
-            let ends = Instant::now().checked_add(timeout);
+            let ends = clock::after(timeout);
             self.deadline = self.deadline.into_iter().chain(ends).min();
         }
         let registration = source.registration();
@@ -314,7 +314,7 @@ impl Waiting {
             let look =
                 [wait::next_look(self.deadline), task::refused_at(), task::next_look_at_flags()];
             let look = look.into_iter().flatten().min();
-            let now = Instant::now();
+            let now = clock::now();
             let next =
                 if self.deadline.is_some_and(|at| at <= now) { Next::TryLast } else { Next::Try };
             let left = look.map(|at| at.saturating_duration_since(now));
@@ -324,7 +324,9 @@ impl Waiting {
                     return Ok(next);
                 }
                 Ok(false) if next == Next::TryLast => return Ok(next),
-                Ok(false) => {}
+                Ok(false) => {
+                    let _jumped = look.is_some_and(clock::jump_to);
+                }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(e),
             }

@@ -45,6 +45,7 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
 #[must_use = "a builder does nothing until it builds or runs"]
 pub struct Builder {
     workers: Option<usize>,
+    seed: Option<u64>,
     stack_size: Option<usize>,
     blocking_threads_max: Option<usize>,
     tasks_max: Option<usize>,
@@ -87,6 +88,49 @@ impl Builder {
     /// ```
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = Some(workers);
+        self
+    }
+
+    /// Leaves the order in which tasks run to chance, of which `seed` decides the outcome: for tests.
+    /// Default: none, and tasks take their turns.
+    ///
+    /// There is one worker then, whatever else says how many. Of its ready tasks any may be the
+    /// next, and a call that may wait gives it up more often than not. The time of the runtime's
+    /// own calls (sleeps, timeouts) does not pass by itself: where every task waits, it jumps to the
+    /// next deadline, so that an hour is slept in no time. (A deadline that was made from
+    /// [`Instant::now`](std::time::Instant::now) may then come early.)
+    ///
+    /// A test that fails with one seed fails with it again, as far as it does not depend on what is
+    /// not chance's: other threads and runtimes, the kernel, the blocking pool, addresses. Run it
+    /// with many seeds.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// use sedge::runtime::Builder;
+    /// use std::cell::RefCell;
+    /// use std::collections::HashSet;
+    /// use std::rc::Rc;
+    ///
+    /// let order = |seed| {
+    ///     Builder::new().seed(seed).run(|| {
+    ///         let order = Rc::new(RefCell::new(String::new()));
+    ///         let tasks = ["a", "b", "c"].map(|name| {
+    ///             let order = order.clone();
+    ///             sedge::task::spawn_local(move || order.borrow_mut().push_str(name))
+    ///         });
+    ///         tasks.into_iter().for_each(|task| task.join().unwrap());
+    ///         order.take()
+    ///     })
+    /// };
+    /// assert_eq!(order(7)?, order(7)?);
+    /// let orders = (0..100).map(order).collect::<Result<HashSet<_>, _>>()?;
+    /// assert_eq!(orders.len(), 6, "any of six is possible: {orders:?}");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
         self
     }
 
@@ -370,6 +414,7 @@ impl Builder {
     /// Checks the settings and makes the runtime, with its monitor but no worker yet.
     fn start(self) -> io::Result<Arc<Shared>> {
         let workers = match self.workers {
+            _ if self.seed.is_some() => 1,
             Some(workers) => in_range("workers", workers, 1, WORKERS_MAX)?,
             None => default_workers()?,
         };
@@ -391,6 +436,7 @@ impl Builder {
             tasks_max: in_range("tasks_max", tasks_max, 1, TASKS_MAX)?,
             shutdown_timeout: self.shutdown_timeout.unwrap_or(Some(SHUTDOWN_TIMEOUT)),
             migrating: self.migrating,
+            seed: self.seed,
             thread_name: thread_name.clone(),
         };
         let threads_max = in_range("blocking_threads_max", threads_max, 1, WORKERS_MAX * 16)?;

@@ -56,6 +56,7 @@ pub(crate) struct Config {
     pub(crate) tasks_max: usize,
     pub(crate) thread_name: String,
     pub(crate) migrating: bool,
+    pub(crate) seed: Option<u64>,
     pub(crate) shutdown_timeout: Option<Duration>,
 }
 

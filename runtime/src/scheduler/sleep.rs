@@ -48,6 +48,10 @@ impl Worker {
     fn timeout(&self) -> Option<Duration> {
         let limit = self.sleep_limit.get();
         let limit = limit.map(|limit| limit.saturating_duration_since(Instant::now()));
-        self.remote.timers.until_earliest().into_iter().chain(limit).min()
+        let mut timer = self.remote.timers.until_earliest();
+        if let (Some(chance), Some(time)) = (&self.chance, timer) {
+            timer = Some(self.sleep_by_chance(chance, time));
+        }
+        timer.into_iter().chain(limit).min()
     }
 }

@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use corosensei::CoroutineResult;
 
+use super::chance::Chance;
 use super::placement::Placement;
 use super::registry::Registry;
 use super::{Phase, Remote, Seat, Shared, shared};
@@ -32,7 +33,7 @@ use crate::task::{Claimed, Coroutine, Park, Suspend, TaskRef};
 
 /// How many tasks run before the worker looks around. Go's figure: prime, so that it does not fall
 /// into step with what the tasks do.
-const TURN: u32 = 61;
+pub(super) const TURN: u32 = 61;
 
 /// How many operations that may wait but need not a task does before it is made to yield.
 const BUDGET: u32 = 128;
@@ -62,7 +63,7 @@ pub(crate) struct Worker {
     /// How many `no_park`s the running task is inside.
     no_park: Cell<u32>,
     /// Tasks run since the worker last looked around.
-    turn: Cell<u32>,
+    pub(super) turn: Cell<u32>,
     /// How many kinds of fresh tasks it has yet to take one of; see `next_due`.
     pub(super) fresh_due: Cell<usize>,
     /// Ids in hand: the next, and the end.
@@ -75,6 +76,8 @@ pub(crate) struct Worker {
     root_ended: Cell<bool>,
     /// Until when the loop may sleep at most.
     pub(super) sleep_limit: Cell<Option<Instant>>,
+    /// Of a runtime with a seed.
+    pub(super) chance: Option<Box<Chance>>,
 }
 
 impl Worker {
@@ -101,12 +104,16 @@ impl Worker {
             root: Cell::new(None),
             root_ended: Cell::new(false),
             sleep_limit: Cell::new(None),
+            chance: shared.config.seed.map(|seed| Box::new(Chance::new(seed))),
         })
     }
 
     /// Runs tasks until `done`.
     pub(crate) fn run(&self, done: impl Fn(&Self) -> bool) {
         while !done(self) {
+            if let Some(chance) = &self.chance {
+                self.leave_to_chance(chance);
+            }
             if self.turn.get() >= TURN || self.remote.progress.is_urged() {
                 self.look_around();
             }
@@ -174,9 +181,13 @@ impl Worker {
         self.remote.progress.note_poll();
         // Without a source there is nothing to be found, only to be waited for.
         if timeout != Some(Duration::ZERO) || self.poller.has_sources() {
+            let began = self.chance.as_ref().map(|_| Instant::now());
             let mut events = self.remote.events.lock();
             if let Err(error) = self.poller.poll(&mut events, timeout) {
                 panic!("the netpoller of worker {} failed: {error}", self.remote.index());
+            }
+            if let (Some(chance), Some(began)) = (&self.chance, began) {
+                chance.pass(began.elapsed());
             }
         }
         self.remote.timers.fire();
@@ -200,7 +211,7 @@ impl Worker {
             // back here.
             task.home.set(Arc::as_ptr(&self.remote));
         }
-        self.budget.set(BUDGET);
+        self.budget.set(self.chance.as_ref().map_or(BUDGET, |chance| chance.below(4) as u32));
         self.remote.progress.note_running(task);
         self.current.set(Some(task));
         let outcome = coroutine.resume(());
@@ -392,6 +403,19 @@ impl Worker {
 
     pub(crate) fn root_has_ended(&self) -> bool {
         self.root_ended.get()
+    }
+
+    /// What time it is for its tasks, where that is not for the clock to say.
+    #[inline]
+    pub(crate) fn simulated_now(&self) -> Option<Instant> {
+        self.chance.as_ref().map(|chance| chance.now())
+    }
+
+    /// See [`crate::clock::jump_to`].
+    pub(crate) fn jump_to(&self, deadline: Instant) -> bool {
+        let Some(chance) = &self.chance else { return false };
+        chance.pass(deadline.saturating_duration_since(chance.now()));
+        true
     }
 
     pub(crate) fn is_of(&self, shared: &Shared) -> bool {

@@ -7,10 +7,11 @@ use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::targets::{Interrupt, Targets};
 use super::{Signal, Signals};
+use crate::clock;
 use crate::task;
 use crate::wait::{self, WaitQueue};
 
@@ -345,7 +346,7 @@ impl Graceful {
     pub fn wait(&self, timeout: Duration) -> Result<(), StillOpen> {
         wait::checkpoint();
         let none_open = || (self.shared.open.load(Ordering::Acquire) == 0).then_some(());
-        let deadline = wait::early_end(Instant::now().checked_add(timeout));
+        let deadline = wait::early_end(clock::after(timeout));
         self.shared.closed.wait_until(deadline, none_open).or_else(|_| {
             match self.shared.open.load(Ordering::Acquire) {
                 0 => Ok(()),

@@ -27,7 +27,7 @@ pub use number::{
 };
 pub use targets::Interrupt;
 
-use crate::wait;
+use crate::{clock, wait};
 
 /// Waits for the next SIGINT, which is what Ctrl-C in a terminal sends.
 ///
@@ -202,7 +202,7 @@ impl Signals {
     /// # }
     /// ```
     pub fn recv_timeout(&self, timeout: Duration) -> io::Result<Signal> {
-        self.recv_until(Instant::now().checked_add(timeout))
+        self.recv_until(clock::after(timeout))
     }
 
     fn recv_until(&self, deadline: Option<Instant>) -> io::Result<Signal> {

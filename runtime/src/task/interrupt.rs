@@ -42,7 +42,7 @@ use std::time::{Duration, Instant};
 use super::cancel::Cancelled;
 use super::park::suspend;
 use super::{Suspend, TaskRef};
-use crate::context;
+use crate::{clock, context};
 
 /// How often a thread looks for what no waker tells it of.
 pub(crate) const TICK: Duration = Duration::from_millis(1);
@@ -223,7 +223,7 @@ impl Frames {
         if self.all().all(|frame| frame.deadline.is_none()) {
             return;
         }
-        let now = Instant::now();
+        let now = clock::now();
         self.all()
             .filter(|frame| frame.deadline.is_some_and(|deadline| deadline <= now))
             .for_each(|frame| frame.is_late.set(true));

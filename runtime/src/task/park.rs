@@ -12,7 +12,7 @@ use super::unwind::{hide_panics, restore_panics};
 use super::{Suspend, TaskRef};
 use crate::scheduler::Remote;
 use crate::timer::TimerKey;
-use crate::{context, wait};
+use crate::{clock, context, wait};
 
 /// Waits until the task's token is there, and takes it. [`Task::unpark`](super::Task::unpark)
 /// leaves it, before or during the wait. As [`std::thread::park`], but a task does not return for
@@ -89,13 +89,13 @@ pub fn park() {
 /// });
 /// ```
 pub fn park_timeout(timeout: Duration) {
-    park_deadline(Instant::now().checked_add(timeout));
+    park_deadline(clock::after(timeout));
 }
 
 fn park_deadline(deadline: Option<Instant>) {
     wait::checkpoint();
     let Some(task) = context::current_task() else { return park_thread(deadline) };
-    while !task.state.take_token() && deadline.is_none_or(|deadline| Instant::now() < deadline) {
+    while !task.state.take_token() && deadline.is_none_or(|deadline| clock::now() < deadline) {
         if wait::ends_early() {
             return;
         }

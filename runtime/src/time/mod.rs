@@ -4,7 +4,7 @@ mod timeout;
 
 use std::time::{Duration, Instant};
 
-use crate::wait;
+use crate::{clock, wait};
 
 pub use timeout::{Elapsed, timeout, timeout_at};
 
@@ -35,7 +35,7 @@ pub use timeout::{Elapsed, timeout, timeout_at};
 /// });
 /// ```
 pub fn sleep(duration: Duration) {
-    sleep_deadline(Instant::now().checked_add(duration));
+    sleep_deadline(clock::after(duration));
 }
 
 /// Waits until `deadline`; returns at once if it has passed. As [`sleep`] otherwise, which waits
@@ -70,7 +70,7 @@ pub fn sleep_until(deadline: Instant) {
 
 fn sleep_deadline(deadline: Option<Instant>) {
     wait::checkpoint();
-    while deadline.is_none_or(|deadline| Instant::now() < deadline) && !wait::ends_early() {
+    while deadline.is_none_or(|deadline| clock::now() < deadline) && !wait::ends_early() {
         wait::park(wait::early_end(deadline));
     }
 }

@@ -2,6 +2,7 @@
 use std::time::{Duration, Instant};
 use std::{error, fmt, io};
 
+use crate::clock;
 use crate::task::enclose;
 
 /// Calls `f`, and ends it if it takes longer than `duration`. Returns what `f` returns, or that the
@@ -69,7 +70,7 @@ pub fn timeout<F, T>(duration: Duration, f: F) -> Result<T, Elapsed>
 where
     F: FnOnce() -> T,
 {
-    enclose(Instant::now().checked_add(duration), None, f).ok_or(Elapsed(()))
+    enclose(clock::after(duration), None, f).ok_or(Elapsed(()))
 }
 
 /// Calls `f`, and ends it if it is not done by `deadline`. As [`timeout`] otherwise, which is for a

@@ -36,7 +36,7 @@ use std::time::Instant;
 
 use crate::scheduler;
 use crate::task::{Claimed, TaskRef};
-use crate::{context, task};
+use crate::{clock, context, task};
 
 pub(crate) use crate::task::refusal;
 
@@ -121,7 +121,10 @@ pub(crate) fn park(deadline: Option<Instant>) {
 
 /// The same on a thread.
 fn block(deadline: Option<Instant>) {
-    thread::block(next_look(deadline));
+    let until = next_look(deadline);
+    if !until.is_some_and(clock::jump_to) {
+        thread::block(until);
+    }
     task::raise_if_due_here();
 }
 
@@ -133,7 +136,7 @@ fn block(deadline: Option<Instant>) {
 pub(crate) fn next_look(deadline: Option<Instant>) -> Option<Instant> {
     task::raise_if_due_here();
     let looks = !task::raises() && context::current_task().is_some();
-    let tick = looks.then(|| Instant::now() + task::TICK);
+    let tick = looks.then(|| clock::now() + task::TICK);
     [deadline, task::raised_at(), tick].into_iter().flatten().min()
 }
 

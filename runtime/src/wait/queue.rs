@@ -22,7 +22,7 @@ use std::{io, mem};
 
 use super::{TimedOut, Waiter, Wakeup, or_refused, park, refusal};
 use crate::primitive::Mutex;
-use crate::task;
+use crate::{clock, task};
 
 /// Waiters on one condition.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ impl WaitQueue {
                 }
                 place.stand(&mut waiters);
             }
-            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            if deadline.is_some_and(|deadline| clock::now() >= deadline) {
                 return Err(TimedOut);
             }
             park(deadline);

@@ -29,6 +29,7 @@ mod migration;
 mod overflow;
 mod parking;
 mod placement;
+mod random;
 mod scopes;
 mod sets;
 mod starvation;

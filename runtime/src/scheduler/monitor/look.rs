@@ -56,6 +56,8 @@ impl Lookout {
             }
             let (ran, stuck) = self.workers[index].update(shared, remote, now);
             worked |= ran;
+            // Help from outside is not a thing of chance.
+            let stuck = stuck && shared.config.seed.is_none();
             all.note(remote.seat(), stuck);
             remote.progress.set_stuck(stuck);
             if stuck {

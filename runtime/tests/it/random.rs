@@ -1,0 +1,352 @@
+//! Random programs under random schedules: tasks that spawn, park, sleep, cancel, time out, panic,
+//! shield, swallow, and borrow in scopes, all mixed, on one worker whose seed decides everything.
+//!
+//! What must hold is counted: every value is dropped once, no task outlives its scope, each task
+//! finds its own task-locals, and the runtime ends. A seed that fails is named; it fails again.
+//!
+//! `SEDGE_TEST_RANDOM_SECONDS` says for how long; `SEDGE_TEST_RANDOM_SEED` runs one seed only.
+
+use std::cell::{Cell, RefCell};
+use std::env;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use sedge::runtime::Builder;
+use sedge::task::{self, CancelToken, Cancelled, JoinHandle, JoinSet, Task};
+use sedge::time::{sleep, timeout};
+use sedge_runtime as sedge;
+
+use crate::support::{OnDrop, bounded};
+
+sedge::task_local! {
+    static OWNER: Cell<Option<task::TaskId>> = Cell::new(task::current().id());
+    static LAST: RefCell<Option<Value>> = RefCell::new(None);
+    inherit static DEPTH: Cell<usize> = Cell::new(0);
+}
+
+/// A small generator: the same seed, the same program.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % end
+    }
+
+    fn moment(&mut self) -> Duration {
+        let micros = match self.below(4) {
+            0 => 0,
+            1 => self.below(10),
+            2 => self.below(1_000),
+            _ => self.below(1_000_000),
+        };
+        Duration::from_micros(micros)
+    }
+}
+
+/// What all tasks of a program know.
+#[derive(Clone)]
+struct World(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    /// Values that are there.
+    values: AtomicUsize,
+    /// Seeds for tasks.
+    next_seed: AtomicU64,
+    tasks: Mutex<Vec<Task>>,
+    handles: Mutex<Vec<JoinHandle<()>>>,
+    tokens: Mutex<Vec<CancelToken>>,
+    steps: AtomicUsize,
+    /// Who did what.
+    log: Mutex<Vec<(Option<task::TaskId>, u64)>>,
+}
+
+/// Counted, and its destructor may wait.
+struct Value {
+    world: World,
+    waits: u64,
+}
+
+impl Drop for Value {
+    fn drop(&mut self) {
+        // A destructor that waits is ended as any code is, unless it is a part of an unwind.
+        let values = &self.world.0.values;
+        let _count = OnDrop(|| {
+            values.fetch_sub(1, Ordering::SeqCst);
+        });
+        match self.waits {
+            0 => task::yield_now(),
+            1 => sleep(Duration::from_micros(50)),
+            2 => drop(sedge::spawn(task::yield_now).join()),
+            _ => {}
+        }
+    }
+}
+
+/// How a stretch of a program ends, if not by an unwind.
+struct Failed;
+
+type Outcome = Result<(), Failed>;
+
+impl World {
+    fn value(&self, dice: &mut Dice) -> Value {
+        self.0.values.fetch_add(1, Ordering::SeqCst);
+        Value { world: self.clone(), waits: dice.below(12) }
+    }
+
+    fn dice(&self) -> Dice {
+        Dice(self.0.next_seed.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::SeqCst))
+    }
+
+    /// The body of a task.
+    fn body(&self, depth: usize) -> impl FnOnce() -> Outcome + Send + use<> {
+        let world = self.clone();
+        let mut dice = self.dice();
+        let captured = self.value(&mut dice);
+        move || {
+            let _captured = captured;
+            world.0.tasks.lock().unwrap().push(task::current());
+            let me = task::current().id();
+            assert_eq!(OWNER.get(), me);
+            let limit = dice.moment() + Duration::from_millis(1);
+            let outcome = timeout(limit, || world.act(&mut dice, depth));
+            assert_eq!(OWNER.get(), me);
+            outcome.unwrap_or(Ok(()))
+        }
+    }
+
+    /// Does a few things, each of which may do more.
+    fn act(&self, dice: &mut Dice, depth: usize) -> Outcome {
+        let _value = self.value(dice);
+        for _ in 0..dice.below(6) {
+            if self.0.steps.fetch_add(1, Ordering::SeqCst) > 300 {
+                return Ok(());
+            }
+            self.step(dice, depth)?;
+        }
+        Ok(())
+    }
+
+    fn step(&self, dice: &mut Dice, depth: usize) -> Outcome {
+        let _value = self.value(dice);
+        let deeper = depth + 1;
+        if depth > 4 {
+            task::yield_now();
+            return Ok(());
+        }
+        let what = dice.below(24);
+        self.0.log.lock().unwrap().push((task::current().id(), what));
+        match what {
+            0 | 1 => task::yield_now(),
+            2 => sleep(dice.moment()),
+            3 => task::park_timeout(dice.moment()),
+            4 => task::park(),
+            5 => task::check(),
+            6 => self.with_one(dice, &self.0.tasks, Task::unpark),
+            7 => self.with_one(dice, &self.0.handles, JoinHandle::cancel),
+            8 => self.with_one(dice, &self.0.tokens, CancelToken::cancel),
+            9 => {
+                let body = self.body(deeper);
+                let handle = sedge::spawn(move || drop(body()));
+                self.0.handles.lock().unwrap().push(handle);
+            }
+            10 => {
+                let body = self.body(deeper);
+                let handle = sedge::spawn(body);
+                if dice.below(3) == 0 {
+                    handle.cancel();
+                }
+                return handle.join().unwrap_or(Ok(()));
+            }
+            11 => {
+                let body = self.body(deeper);
+                let result = task::spawn_local(move || body().is_err()).join();
+                return if matches!(result, Ok(true)) { Err(Failed) } else { Ok(()) };
+            }
+            12 => return timeout(dice.moment(), || self.act(dice, deeper)).unwrap_or(Ok(())),
+            13 => {
+                let token = CancelToken::new();
+                self.0.tokens.lock().unwrap().push(token.child_token());
+                self.0.tokens.lock().unwrap().push(token.clone());
+                let result = token.run_until_cancelled(|| self.act(dice, deeper));
+                return result.unwrap_or(Ok(()));
+            }
+            14 => return self.scope(dice, deeper),
+            15 => return self.try_scope(dice, deeper),
+            16 => self.join_set(dice, deeper),
+            17 => task::shield(|| {
+                sleep(dice.moment());
+                let _ = timeout(dice.moment(), || self.act(dice, deeper));
+            }),
+            18 => task::no_park(|| sleep(dice.moment())),
+            19 => drop(catch_unwind(AssertUnwindSafe(|| self.act(dice, deeper)))),
+            20 if dice.below(4) == 0 => resume_unwind(Box::new("a panic of the program")),
+            21 if dice.below(4) == 0 => return Err(Failed),
+            22 => {
+                LAST.set(Some(self.value(dice)));
+                DEPTH.set(depth);
+            }
+            _ => {
+                let handle = sedge::spawn(task::yield_now);
+                let value = self.value(dice);
+                handle.on_exit(move |_| drop(value));
+                drop(handle.join());
+            }
+        }
+        Ok(())
+    }
+
+    fn with_one<T>(&self, dice: &mut Dice, all: &Mutex<Vec<T>>, f: impl FnOnce(&T)) {
+        let all = all.lock().unwrap();
+        if !all.is_empty() {
+            f(&all[dice.below(all.len() as u64) as usize]);
+        }
+    }
+
+    fn scope(&self, dice: &mut Dice, depth: usize) -> Outcome {
+        let inside = AtomicUsize::new(0);
+        let _end = Inside::none_after(&inside);
+        sedge::scope(|s| {
+            for _ in 0..dice.below(4) {
+                let body = self.body(depth);
+                let inside = &inside;
+                let task = s.spawn(move || {
+                    let _inside = Inside::enter(inside);
+                    body()
+                });
+                match dice.below(6) {
+                    0 => task.cancel(),
+                    1 => drop(task.join()),
+                    _ => {}
+                }
+            }
+            self.act(dice, depth)
+        })
+    }
+
+    fn try_scope(&self, dice: &mut Dice, depth: usize) -> Outcome {
+        let inside = AtomicUsize::new(0);
+        let _end = Inside::none_after(&inside);
+        sedge::try_scope(|s| {
+            for _ in 0..dice.below(4) {
+                let body = self.body(depth);
+                let inside = &inside;
+                let task = s.spawn(move || {
+                    let _inside = Inside::enter(inside);
+                    body()
+                });
+                match dice.below(6) {
+                    0 => task.cancel(),
+                    1 => drop(task.join()),
+                    _ => {}
+                }
+            }
+            self.act(dice, depth)
+        })
+    }
+
+    fn join_set(&self, dice: &mut Dice, depth: usize) {
+        let mut set = JoinSet::new();
+        for _ in 0..dice.below(4) {
+            let body = self.body(depth);
+            set.spawn(move || drop(body()));
+        }
+        for _ in 0..dice.below(6) {
+            match dice.below(4) {
+                0 => set.cancel_all(),
+                1 => drop(set.try_join_next()),
+                _ => drop(set.join_next()),
+            }
+        }
+    }
+}
+
+/// A task inside a scope that its count belongs to.
+struct Inside<'a>(&'a AtomicUsize, usize);
+
+impl<'a> Inside<'a> {
+    fn enter(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count, 1)
+    }
+
+    fn none_after(count: &'a AtomicUsize) -> Self {
+        Self(count, 0)
+    }
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        let before = self.0.fetch_sub(self.1, Ordering::SeqCst);
+        if self.1 == 0 && before != 0 {
+            eprintln!("{before} tasks outlived their scope");
+            std::process::abort();
+        }
+    }
+}
+
+fn play(seed: u64) -> Vec<(Option<task::TaskId>, u64)> {
+    let world = World(Arc::new(Shared::default()));
+    world.0.next_seed.store(seed, Ordering::SeqCst);
+    let played = world.clone();
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        Builder::new().seed(seed).run(|| played.body(0)()).expect("it starts")
+    }));
+    if let Err(payload) = result {
+        let expected = payload.is::<Cancelled>()
+            || payload.downcast_ref() == Some(&"a panic of the program")
+            || payload.downcast_ref() == Some(&"a task of the scope panicked, and was not joined");
+        assert!(expected, "an unexpected panic");
+    }
+    // Those that were kept end with it.
+    world.0.handles.lock().unwrap().clear();
+    assert_eq!(world.0.values.load(Ordering::SeqCst), 0, "every value is dropped");
+    let log = std::mem::take(&mut *world.0.log.lock().unwrap());
+    log
+}
+
+fn play_by_name(seed: u64) {
+    struct Name(u64);
+
+    impl Drop for Name {
+        fn drop(&mut self) {
+            if std::thread::panicking() {
+                eprintln!("SEDGE_TEST_RANDOM_SEED={} fails", self.0);
+            }
+        }
+    }
+
+    let _name = Name(seed);
+    bounded(move || drop(play(seed)));
+}
+
+#[test]
+fn programs() {
+    let number = |name| env::var(name).ok().map(|value| value.parse::<u64>().expect("a number"));
+    if let Some(seed) = number("SEDGE_TEST_RANDOM_SEED") {
+        return play_by_name(seed);
+    }
+    let time = Duration::from_secs(number("SEDGE_TEST_RANDOM_SECONDS").unwrap_or(2));
+    let start = Instant::now();
+    // Others each time: one more run is one more chance.
+    let first = u64::from(std::process::id()) << 32;
+    let played = (first..).take_while(|_| start.elapsed() < time).map(play_by_name).count();
+    println!("{played} programs, from seed {first}");
+}
+
+#[test]
+fn the_same_seed_plays_the_same_again() {
+    bounded(|| {
+        let mut steps = 0;
+        for seed in 0..200 {
+            let log = play(seed);
+            steps += log.len();
+            assert_eq!(log, play(seed), "seed {seed}");
+        }
+        assert!(steps > 1_000, "{steps} steps are no programs");
+    });
+}
