@@ -36,12 +36,12 @@ use std::cell::Cell;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::cancel::Cancelled;
 use super::park::suspend;
 use super::{Suspend, TaskRef};
+use crate::primitive::{AtomicBool, Ordering};
 use crate::{clock, context};
 
 /// How often a thread looks for what no waker tells it of.

@@ -502,4 +502,92 @@ mod model {
             other.join().unwrap();
         });
     }
+
+    /// Parks `state` once, and runs again only when somebody has claimed it.
+    fn park_until_claimed(state: &State, claims: &AtomicUsize, claimed: &mut usize) {
+        if state.transition_to_parked() == Park::Parked {
+            // Without a claim the model never ends.
+            while claims.load(Ordering::Acquire) == *claimed {
+                thread::yield_now();
+            }
+            *claimed += 1;
+        }
+    }
+
+    /// A task that is cancelled, woken and unparked at a time is claimed by one of them for each
+    /// time that it parks, sees that it is cancelled, and finds its token.
+    #[test]
+    fn a_cancelled_task_does_not_stay_parked() {
+        loom::model(|| {
+            let shared = Arc::new((State::new(), AtomicUsize::new(0)));
+            let tellers = [State::cancel, State::unpark].map(|tell| {
+                let shared = shared.clone();
+                thread::spawn(move || {
+                    if tell(&shared.0) {
+                        shared.1.fetch_add(1, Ordering::Release);
+                    }
+                })
+            });
+            let (state, claims) = &*shared;
+            let (mut has_token, mut claimed) = (false, 0);
+            while !(state.is_cancelled() && has_token) {
+                has_token = has_token || state.take_token();
+                if !(state.is_cancelled() && has_token) {
+                    park_until_claimed(state, claims, &mut claimed);
+                }
+            }
+            for teller in tellers {
+                teller.join().unwrap();
+            }
+            assert!(claims.load(Ordering::Acquire) <= claimed + 1);
+        });
+    }
+
+    /// A flag that is set before the wake, and read without ordering, as the frames read it: who was
+    /// woken sees it.
+    #[test]
+    fn a_flag_is_seen_after_its_wake() {
+        loom::model(|| {
+            let shared = Arc::new((State::new(), AtomicUsize::new(0), AtomicUsize::new(0)));
+            let setter = thread::spawn({
+                let shared = shared.clone();
+                move || {
+                    shared.2.store(1, Ordering::Relaxed);
+                    if shared.0.wake() {
+                        shared.1.fetch_add(1, Ordering::Release);
+                    }
+                }
+            });
+            let (state, claims, flag) = &*shared;
+            let mut claimed = 0;
+            while flag.load(Ordering::Relaxed) == 0 {
+                park_until_claimed(state, claims, &mut claimed);
+            }
+            setter.join().unwrap();
+        });
+    }
+
+    /// A monitor that is left while the task finishes is called by the task, or by who left it.
+    #[test]
+    fn a_monitor_is_called_once() {
+        loom::model(|| {
+            let shared = Arc::new((State::new(), AtomicUsize::new(0), AtomicUsize::new(0)));
+            let task = shared.clone();
+            let finisher = thread::spawn(move || {
+                let (state, left, called) = &*task;
+                while state.transition_to_finishing().is_none() {
+                    called.fetch_add(left.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+                }
+            });
+            let (state, left, called) = &*shared;
+            for _ in 0..2 {
+                left.fetch_add(1, Ordering::Relaxed);
+                if !state.set_monitored() {
+                    called.fetch_add(left.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+                }
+            }
+            finisher.join().unwrap();
+            assert_eq!((left.load(Ordering::Relaxed), called.load(Ordering::Relaxed)), (0, 2));
+        });
+    }
 }

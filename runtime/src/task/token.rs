@@ -15,13 +15,12 @@
 
 use std::fmt;
 use std::mem;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
-use parking_lot::Mutex;
 use slab::Slab;
 
 use super::{Cancelled, enclose};
+use crate::primitive::{AtomicBool, Mutex, Ordering};
 use crate::wait::{self, WaitQueue, Waiter, Wakeup};
 
 /// Cancels code from outside: the calls of [`run_until_cancelled`](Self::run_until_cancelled) that
@@ -303,8 +302,11 @@ struct Runner<'a> {
 
 impl<'a> Runner<'a> {
     fn new(node: &'a Node) -> Self {
-        // A waker's clone is made, and later dropped, without the lock.
-        let waiter = Waiter::current();
+        // A waker is made, and later dropped, without the lock.
+        Self::with(node, Waiter::current())
+    }
+
+    fn with(node: &'a Node, waiter: Waiter) -> Self {
         let mut links = node.links.lock();
         let is_cancelled = node.cancelled.load(Ordering::Relaxed);
         let slot = (!is_cancelled).then(|| links.runners.insert(waiter));
@@ -356,5 +358,69 @@ impl DropGuard {
 impl Drop for DropGuard {
     fn drop(&mut self) {
         self.0.take().into_iter().for_each(|token| token.cancel());
+    }
+}
+
+#[cfg(all(test, sedge_loom))]
+mod model {
+    use std::sync::Arc as StdArc;
+    use std::task::{Wake, Waker};
+
+    use loom::sync::Arc;
+    use loom::thread;
+
+    use super::{Node, Runner};
+    use crate::primitive::{AtomicUsize, Ordering};
+    use crate::wait::Waiter;
+
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: StdArc<Self>) {
+            self.0.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// Who begins to run under a node while it is cancelled sees the flag, or is woken and then sees
+    /// it; and who has left is woken no more.
+    #[test]
+    fn a_runner_is_told() {
+        loom::model(|| {
+            let node = Arc::new(Node::new(false, None));
+            let canceller = thread::spawn({
+                let node = node.clone();
+                move || node.cancel()
+            });
+            let wakes = StdArc::new(Wakes(AtomicUsize::new(0)));
+            let runner = Runner::with(&node, Waiter::Waker(Waker::from(wakes.clone())));
+            let mut seen = 0;
+            while !node.cancelled.load(Ordering::Relaxed) {
+                // Parked: without a wake the model never ends.
+                while wakes.0.load(Ordering::Acquire) == seen {
+                    thread::yield_now();
+                }
+                seen += 1;
+            }
+            drop(runner);
+            canceller.join().unwrap();
+            assert!(wakes.0.load(Ordering::Relaxed) <= 1);
+        });
+    }
+
+    /// A child that is made while its parent is cancelled is cancelled from the start, or found.
+    #[test]
+    fn a_child_is_told() {
+        loom::model(|| {
+            let parent = super::CancelToken::new();
+            let canceller = thread::spawn({
+                let parent = parent.clone();
+                move || parent.cancel()
+            });
+            let child = parent.child_token();
+            let other = parent.child_token();
+            drop(other);
+            canceller.join().unwrap();
+            assert!(child.is_cancelled());
+        });
     }
 }

@@ -2,12 +2,12 @@
 
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::{any, fmt, thread};
 
 use parking_lot::Mutex;
 
 use super::children::Children;
+use crate::primitive::{AtomicBool, Ordering};
 use crate::task::{Builder, Cancelled, JoinHandle, Task, enclose, raise_if_due_here};
 
 /// Calls `f` with a scope to spawn tasks in that may fail, and waits for all of them. Returns what
