@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Proves what is promised under `panic = "abort"`: tasks run and talk over sockets, `run` returns and
-# abandons those that still wait, without destructors, a runtime without tasks leaves nothing behind,
-# and a panic ends the process and names its task. The test harness unwinds, so this is a program of
-# its own.
+# Proves what is promised under `panic = "abort"`: tasks run and talk over sockets, operations that
+# are cancelled or late return errors, `run` returns and abandons those that still wait, without
+# destructors, a runtime without tasks leaves nothing behind, and a panic ends the process and names
+# its task. The test harness unwinds, so this is a program of its own.
 source "$(dirname "$0")/lib.bash"
 
 own_target panic-abort
@@ -17,6 +17,8 @@ cat "$scratch_dir/out" "$scratch_dir/err"
 [ "$status" = 0 ] || fail "it ended with status $status"
 grep -qx '100 runtimes: threads and mappings have levelled off' "$scratch_dir/out" ||
     fail "a runtime without tasks left something behind"
+grep -qx 'what is cancelled or late returns an error' "$scratch_dir/out" ||
+    fail "an operation was not refused"
 grep -qx 'abandoned 300 of 300' "$scratch_dir/out" || fail "it did not abandon what waits"
 grep -qx 'started 900, dropped 0' "$scratch_dir/out" || fail "a destructor ran, or a task did not"
 [ ! -s "$scratch_dir/err" ] || fail "it complained"

@@ -34,8 +34,7 @@
 //!
 //! **It is not for** other systems than Linux on x86-64 and AArch64, nor for crates that need
 //! tokio. A waiting task keeps its stack, a page at least, where a future keeps a few hundred
-//! bytes. UDP and Unix sockets, files, locks and channels for tasks, and cancelling a single task
-//! are still to come. And a task shares its thread with others, from which follow [three
+//! bytes. UDP and Unix sockets, files, and locks and channels for tasks are still to come. And a task shares its thread with others, from which follow [three
 //! rules](#the-three-rules).
 //!
 //! # Coming from threads, tokio or Go
@@ -53,7 +52,10 @@
 //! | `thread::yield_now` | `yield_now` | `runtime.Gosched` | [`task::yield_now`] |
 //! | any call that blocks | `spawn_blocking` | any call that blocks | [`blocking()`](fn@blocking) |
 //! | an executor's `block_on` | `.await` | | [`task::block_on`] |
-//! | a flag, and `join` | `CancellationToken` | `context` | [`signal::Graceful`] |
+//! | a flag, and `join` | `CancellationToken` | `context` | [`task::CancelToken`], [`signal::Graceful`] |
+//! | `thread::scope` | `JoinSet` | `errgroup` | [`scope()`], [`try_scope()`], [`task::JoinSet`] |
+//! | a timeout for each call | `timeout(…).await` | `context.WithTimeout` | [`time::timeout()`] |
+//! | `thread_local!` | `task_local!` | `context.WithValue` | [`task_local!`] |
 //! | | `worker_threads` | `GOMAXPROCS` | [`runtime::Builder::workers`] |
 //!
 //! From threads, change `use std::net` to `use sedge::net` and the calls above, and put `main`'s
@@ -81,6 +83,19 @@
 //! Any worker may start a task; from then on it stays with that one. [`task`] has the rest: names,
 //! stack sizes, parking, and what cancels a task where.
 //!
+//! Tasks of a [`scope()`] borrow from whoever has made it, and end before it does. [The guide's page
+//! on scopes](guide::scopes) has more of it: the first error that ends the rest, sets of tasks,
+//! tasks without `Send`.
+//!
+//! ```
+//! let numbers: Vec<u64> = (1..=1000).collect();
+//! let sum: u64 = sedge::scope(|scope| {
+//!     let halves = numbers.chunks(500).map(|half| scope.spawn(|| half.iter().sum::<u64>()));
+//!     halves.map(|task| task.join().unwrap()).sum()
+//! });
+//! assert_eq!(sum, 500_500);
+//! ```
+//!
 //! # Blocking work, and files
 //!
 //! What would keep a worker from its other tasks goes to a pool of threads, while the task parks:
@@ -97,8 +112,22 @@
 //!
 //! # Timeouts
 //!
-//! They are set on the stream, as std's are, and are kept by the worker: exact, and without a
-//! system call. A read that has timed out says `WouldBlock`, as std's does on Linux.
+//! [`time::timeout()`] limits all that its closure does, and ends it in the call that it waits in.
+//! [The guide's page on cancellation](guide::cancellation) says how, and what else ends code early.
+//!
+//! ```
+//! use sedge::time::{sleep, timeout};
+//! use std::time::Duration;
+//!
+//! sedge::run(|| {
+//!     let late = timeout(Duration::from_millis(1), || sleep(Duration::from_secs(3600)));
+//!     assert!(late.is_err());
+//! });
+//! ```
+//!
+//! Those for a single read or write are set on the stream, as std's are, and are kept by the worker:
+//! exact, and without a system call. A read that has timed out says `WouldBlock`, as std's does on
+//! Linux.
 //!
 //! ```
 //! use std::io::{self, ErrorKind, Read};
@@ -118,8 +147,6 @@
 //! })
 //! # }
 //! ```
-//!
-//! A limit around several calls is not there yet: set what is left of it before each.
 //!
 //! # Stopping
 //!
@@ -230,6 +257,7 @@
 //! | [`runtime::Builder::stack_size`] | `SEDGE_STACK`, as in `128K` or `1M` | 256 KiB |
 //! | [`runtime::Builder::tasks_max`] | | 134,217,728 |
 //! | [`runtime::Builder::blocking_threads_max`] | | 512 |
+//! | [`runtime::Builder::seed`] | | none |
 //! | [`runtime::Builder::shutdown_timeout`] | | 30 s |
 //! | [`runtime::Builder::thread_name`] | | `sedge` |
 //!
@@ -269,6 +297,8 @@
 pub use sedge_runtime::{
     blocking, io, run, runtime, scope, signal, spawn, supervisor, task, task_local, time, try_scope,
 };
+
+pub mod guide;
 
 /// TCP, in std's names.
 pub mod net {

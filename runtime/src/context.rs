@@ -86,13 +86,12 @@ pub(crate) fn current_task() -> Option<TaskRef> {
 /// Whether the running task is cancelled, or will be by its worker, which is told that the runtime
 /// stops but blocks in a wait inside `no_park`.
 pub(crate) fn is_cancelled() -> bool {
-    with_worker(|worker| {
-        worker.is_some_and(|worker| {
-            worker.current().is_some_and(|task| {
-                task.is_cancelled() || worker.shared().phase() != Phase::Running
-            })
-        })
-    })
+    current_task().is_some_and(|task| task.is_cancelled() || is_stopping())
+}
+
+/// Whether the runtime of this thread's worker stops.
+pub(crate) fn is_stopping() -> bool {
+    with_worker(|worker| worker.is_some_and(|worker| worker.shared().phase() != Phase::Running))
 }
 
 /// Calls `f` with the running task and its worker, unless the task is inside `no_park` (or there is

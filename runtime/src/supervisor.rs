@@ -72,7 +72,7 @@ pub enum Restart {
 ///         })
 ///         .run()
 /// })?;
-/// assert_eq!(STARTS.into_inner(), 3);
+/// assert_eq!(STARTS.load(Ordering::Relaxed), 3);
 /// # Ok::<_, sedge::supervisor::GaveUp>(())
 /// ```
 #[must_use = "a supervisor does nothing until it runs"]

@@ -7,11 +7,13 @@
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use sedge::runtime::Builder;
-use sedge::task;
+use sedge::task::{self, CancelToken, Cancelled};
+use sedge::time::timeout;
 use sedge_net::{TcpListener, TcpStream};
 use sedge_runtime as sedge;
 
@@ -34,6 +36,8 @@ fn main() -> io::Result<()> {
         return Err(io::Error::other("a panic did not abort"));
     }
     level_off()?;
+    Builder::new().workers(2).run(|| refused(&TcpListener::bind("127.0.0.1:0")?))??;
+    println!("what is cancelled or late returns an error");
     // The calling thread's worker alone, then others too: both ways `run` has to come back.
     for workers in [1, 3] {
         let echoed = Builder::new().workers(workers).run(served_among_waiting_tasks)??;
@@ -52,6 +56,62 @@ fn main() -> io::Result<()> {
     println!("abandoned {abandoned} of {WAITING}");
     println!("started {}, dropped {}", count(&STARTED), count(&DROPPED));
     Ok(())
+}
+
+/// What would be unwound returns an error where it can, and what has not begun is dropped.
+fn refused(listener: &TcpListener) -> io::Result<()> {
+    let (moment, silent) = (Duration::from_millis(5), TcpStream::connect(listener.local_addr()?)?);
+    let (mut stream, _) = listener.accept()?;
+    let mut read = || stream.read(&mut [0; 8]).map_err(|error| error.kind());
+    expect("a read in a timeout", timeout(moment, &mut read).is_err())?;
+    let token = CancelToken::new();
+    let cancelled = token.run_until_cancelled(|| {
+        token.cancel();
+        read()
+    });
+    expect("a read under a token", cancelled.is_err())?;
+    let ended = timeout(moment, || sedge::spawn(task::park).join().is_err());
+    expect("a join in a timeout", ended.is_err())?;
+    let inner = timeout(Duration::from_secs(3600), || timeout(moment, &mut read));
+    expect("the inner of two", inner.is_ok_and(|inner| inner.is_err()))?;
+    let shielded = timeout(moment, || {
+        task::shield(|| sedge::time::sleep(4 * moment));
+        7
+    });
+    expect("a shielded wait", shielded == Ok(7))?;
+
+    let reader = sedge::spawn(move || stream.read(&mut [0; 8]).map_err(|error| error.kind()));
+    reader.cancel();
+    let result = reader.join();
+    // Either it had not begun, or the read was refused.
+    expect(
+        "a cancelled reader",
+        result.map_or_else(|e| e.is::<Cancelled>(), |read| read.is_err()),
+    )?;
+    let dropped = Arc::new(());
+    let fresh = sedge::spawn({
+        let dropped = dropped.clone();
+        move || {
+            task::yield_now();
+            drop(dropped);
+        }
+    });
+    fresh.cancel();
+    let _ = fresh.join();
+    expect("what a task captured is dropped", Arc::strong_count(&dropped) == 1)?;
+    let failed = sedge::try_scope(|scope| {
+        scope.spawn(|| listener.accept().map(drop));
+        scope.spawn(|| Err::<(), _>(io::Error::other("first")));
+        listener.accept().map(drop)
+    });
+    let is_first = failed.is_err_and(|error| error.to_string() == "first");
+    expect("a scope that fails", is_first)?;
+    drop(silent);
+    Ok(())
+}
+
+fn expect(what: &str, holds: bool) -> io::Result<()> {
+    if holds { Ok(()) } else { Err(io::Error::other(format!("not as it should be: {what}"))) }
 }
 
 /// A runtime whose tasks have all ended takes its threads and mappings along.

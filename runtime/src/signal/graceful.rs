@@ -310,9 +310,7 @@ impl Graceful {
     pub fn wait_for_stop(&self) {
         wait::checkpoint();
         let is_stopping = || self.is_stopping().then_some(());
-        while self.shared.stopped.wait_until(wait::early_end(None), is_stopping).is_err()
-            && !wait::ends_early()
-        {}
+        while self.shared.stopped.wait_until(None, is_stopping).is_err() {}
     }
 
     /// Waits until nothing is open any more, for `timeout` at most. Does not begin the stop.
@@ -346,7 +344,7 @@ impl Graceful {
     pub fn wait(&self, timeout: Duration) -> Result<(), StillOpen> {
         wait::checkpoint();
         let none_open = || (self.shared.open.load(Ordering::Acquire) == 0).then_some(());
-        let deadline = wait::early_end(clock::after(timeout));
+        let deadline = clock::after(timeout);
         self.shared.closed.wait_until(deadline, none_open).or_else(|_| {
             match self.shared.open.load(Ordering::Acquire) {
                 0 => Ok(()),

@@ -46,6 +46,7 @@ use super::interrupt::Frames;
 use super::locals::Locals;
 use super::monitor::{self, Exit};
 use super::state::State;
+use crate::context;
 use crate::scheduler::{Remote, Shared};
 use crate::stack::overflow::CurrentStack;
 use crate::stack::{Bounds, Stack, StackSize};
@@ -455,8 +456,12 @@ unsafe fn run<F: FnOnce() -> T, T, A: After>(task: NonNull<Header>) {
     // SAFETY: the stage is still the closure (invariant 2), and the body takes it once.
     let f = unsafe { ManuallyDrop::take(&mut (*stage.get()).closure) };
     let result = if header.is_cancelled() && cfg!(panic = "abort") {
-        // Nothing can be raised: it is abandoned as it is, as started tasks are.
-        std::mem::forget(f);
+        if context::is_stopping() {
+            // It is abandoned as it is, as started tasks are.
+            std::mem::forget(f);
+        } else {
+            drop(f);
+        }
         Err(Box::new(Cancelled::of_task()) as Box<dyn Any + Send>)
     } else if header.is_cancelled() {
         // Cancelled before it began: the closure is dropped here, where its destructors may park,

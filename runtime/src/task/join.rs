@@ -10,7 +10,7 @@ use std::mem::ManuallyDrop;
 use std::thread;
 
 use super::handle::{Counted, Task};
-use super::{Cancelled, Exit, TaskId, TaskRef, header, monitor};
+use super::{Cancelled, Exit, TaskId, TaskRef, header, monitor, refused_at};
 use crate::scheduler;
 use crate::wait::{self, Waiter};
 
@@ -221,7 +221,7 @@ impl<T> JoinHandle<T> {
         TaskId(self.task.id())
     }
 
-    /// False if the wait ended early, which is then the caller's end, too.
+    /// False if it was refused.
     fn wait(&self) -> bool {
         let mut place = Place { task: self.task, filled: false };
         while !self.task.state.load().is_finished() {
@@ -229,10 +229,10 @@ impl<T> JoinHandle<T> {
             // other, so it must not park again. It sees `FINISHING`, set before the wake.
             if !place.fill() || self.task.state.load().is_finishing() {
                 wait_for_finisher(self.task);
-            } else if wait::ends_early() {
+            } else if is_refused() {
                 return false;
             } else {
-                wait::park(wait::early_end(None));
+                wait::park(if cfg!(panic = "abort") { refused_at() } else { None });
             }
         }
         place.filled = false;
@@ -285,6 +285,12 @@ impl Drop for Place {
             wait_for_finisher(self.task);
         }
     }
+}
+
+/// Whether the caller is to end, and nothing can be raised: under `panic = "abort"`. In mid-unwind it
+/// waits, as the unwind is what ends the caller.
+fn is_refused() -> bool {
+    cfg!(panic = "abort") && !thread::panicking() && wait::refusal().is_some()
 }
 
 /// Waits for the few instructions between `FINISHING` and `FINISHED`. They are another thread's: on

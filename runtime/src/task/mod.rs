@@ -10,15 +10,50 @@
 //! the limits of thread-locals. [The crate's documentation](../../sedge/index.html#the-three-rules)
 //! has them in full; [`no_park`] is the tool.
 //!
-//! # Waiting and cancellation
-//!
-//! The tasks that are left when a runtime stops are *cancelled*: each unwinds, with its
-//! destructors, from a *cancellation point*. Every call that may wait is one, at its entry and
-//! while it waits, and no other call is: not spawning, unparking, `try_*`, unlocking or dropping.
-//! [`shield`] holds a cancellation back, and [`Cancelled`] says what becomes of it.
-//!
 //! A task whose calls that may wait never have to is made to yield after 128 of them in a row, so
 //! that it does not starve the others.
+//!
+//! # Cancellation
+//!
+//! What ends code early is an unwind, as of a panic but without the hook's message: its destructors
+//! run, and may wait. It begins at a *cancellation point*. Every call that may wait is one, at its
+//! entry and while it waits, and no other call is but [`check`]: not spawning, unparking, `try_*`,
+//! unlocking or dropping. (A destructor that waits is one, unless it runs in an unwind: nothing is
+//! raised there.)
+//!
+//! | what ends | by what | and who catches it |
+//! |---|---|---|
+//! | a task | [`JoinHandle::cancel`], and the end of its runtime | `join` returns a [`Cancelled`] |
+//! | the tasks of a scope | the end of their [`scope()`]'s caller, or the first error in a [`try_scope`] | the scope |
+//! | a stretch of code | [`timeout`](crate::time::timeout()) | itself: it returns an error |
+//! | the same | a [`CancelToken`] | [`run_until_cancelled`](CancelToken::run_until_cancelled) |
+//!
+//! [`shield`] holds all of these back for a stretch of code, where they lie outside it. Code that
+//! catches the payload with [`catch_unwind`](std::panic::catch_unwind) and goes on is told again at
+//! its next cancellation point.
+//!
+//! What that does to the work in hand is what a panic there would do:
+//!
+//! - **A lock of std's** whose guard is dropped by the unwind is poisoned. (To hold one over a wait
+//!   is a mistake in itself: see [the three rules](../../sedge/index.html#the-three-rules).)
+//! - **Updates that are half done** stay so. Where two changes belong together, make them without a
+//!   wait in between, or put them into a [`shield`].
+//! - **Bytes that were read already** are lost with the buffer that they are in: a `read_exact`, a
+//!   `read_line` or a `read_to_end` that is ended in the middle has taken them from the stream, and
+//!   the stream cannot go on from where it was. A single `read` loses none.
+//! - **What was written already** stays written: of a `write_all`, a part may have gone.
+//! - **Waits lose nothing** that was not theirs: a waiter that is ended passes a wake that it had
+//!   received on to the next.
+//! - **`extern "C"`**: an unwind that gets to such a frame ends the process. Before C that calls
+//!   back, [`shield`].
+//!
+//! In mid-unwind operations that would wait for the kernel or the blocking pool return an error
+//! instead, once the task is told to end: a flush in a destructor does not hang on a stuck peer.
+//! Sleeps, joins and locks wait.
+//!
+//! Under `panic = "abort"` nothing unwinds. What is told to end meets errors: in operations that
+//! return [`io::Result`](std::io::Result), and in `join`. All else goes on, and has
+//! [`is_cancelled`] to ask.
 //!
 //! # Outside tasks
 //!

@@ -96,10 +96,6 @@ fn park_deadline(deadline: Option<Instant>) {
     wait::checkpoint();
     let Some(task) = context::current_task() else { return park_thread(deadline) };
     while !task.state.take_token() && deadline.is_none_or(|deadline| clock::now() < deadline) {
-        if wait::ends_early() {
-            return;
-        }
-        let deadline = wait::early_end(deadline);
         if context::in_task() {
             park_until(task, deadline);
         } else {

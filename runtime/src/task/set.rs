@@ -104,8 +104,7 @@ impl<T> JoinSet<T> {
     /// # Cancellation
     ///
     /// A cancellation point, at entry and while it waits. No result is lost: what is not returned
-    /// stays in the set. Under `panic = "abort"` a caller that is to end is told that the set is
-    /// empty.
+    /// stays in the set.
     ///
     /// # Errors
     ///
@@ -152,11 +151,8 @@ impl<T> JoinSet<T> {
         }
         let next = || self.ended.ids.lock().pop_front();
         let id = loop {
-            if let Ok(id) = self.ended.waiter.wait_until(wait::early_end(None), next) {
+            if let Ok(id) = self.ended.waiter.wait_until(None, next) {
                 break id;
-            }
-            if wait::ends_early() {
-                return None;
             }
         };
         Some((id, self.take(id)))

@@ -174,9 +174,7 @@ impl CancelToken {
     pub fn cancelled(&self) {
         wait::checkpoint();
         let is_cancelled = || self.is_cancelled().then_some(());
-        while self.node.waiters.wait_until(wait::early_end(None), is_cancelled).is_err()
-            && !wait::ends_early()
-        {}
+        while self.node.waiters.wait_until(None, is_cancelled).is_err() {}
     }
 
     /// Calls `f`, and ends it when the token is cancelled. Returns what `f` returns, or that it was

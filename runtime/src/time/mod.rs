@@ -70,7 +70,7 @@ pub fn sleep_until(deadline: Instant) {
 
 fn sleep_deadline(deadline: Option<Instant>) {
     wait::checkpoint();
-    while deadline.is_none_or(|deadline| clock::now() < deadline) && !wait::ends_early() {
-        wait::park(wait::early_end(deadline));
+    while deadline.is_none_or(|deadline| clock::now() < deadline) {
+        wait::park(deadline);
     }
 }

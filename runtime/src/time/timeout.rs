@@ -46,10 +46,11 @@ use crate::task::enclose;
 /// # Under `panic = "abort"`
 ///
 /// Nothing can be unwound. When the time is over, the operation that `f` waits in, and each that
-/// would wait after it, returns an error of kind `TimedOut` if it returns [`io::Result`]; a sleep
-/// or a park ends early, and a [`join`](crate::task::JoinHandle::join) returns a
-/// [`Cancelled`](crate::task::Cancelled). Other waits go on. Once `f` has returned, so does
-/// `timeout`, and in place of a result that any of these had a part in it returns [`Elapsed`].
+/// would wait after it, returns an error of kind `TimedOut` if it returns [`io::Result`], and a
+/// [`join`](crate::task::JoinHandle::join) returns a [`Cancelled`](crate::task::Cancelled). Other
+/// waits (sleeping, parking) have no error to return and go on: there, ask
+/// [`is_cancelled`](crate::task::is_cancelled) in between. Once `f` has returned, so does `timeout`,
+/// and in place of a result that such an error had a part in it returns [`Elapsed`].
 ///
 /// # Examples
 ///

@@ -158,19 +158,3 @@ pub(crate) fn or_refused<R>(ready: Option<R>) -> Option<io::Result<R>> {
         None => refusal().map(Err),
     }
 }
-
-/// Whether a wait that has nothing to return ends for no reason, where one that can return an error
-/// meets a [`refusal`]: under `panic = "abort"`, as nothing can be raised.
-#[inline]
-pub(crate) fn ends_early() -> bool {
-    cfg!(panic = "abort") && !std::thread::panicking() && refusal().is_some()
-}
-
-/// When [`ends_early`] will hold for a wait that ends at `deadline`.
-#[inline]
-pub(crate) fn early_end(deadline: Option<Instant>) -> Option<Instant> {
-    if cfg!(not(panic = "abort")) {
-        return deadline;
-    }
-    deadline.into_iter().chain(task::refused_at()).min()
-}
