@@ -5,9 +5,9 @@
 //! printf 'hello\ncrash\n' | nc 127.0.0.1 7778
 //! ```
 //!
-//! It sends lines back in capitals. The line `crash` makes it panic, with all its connections, and a
-//! supervisor starts it again; the fourth time within five seconds it gives up. Ctrl-C and SIGTERM
-//! stop both in good order.
+//! It sends lines back in capitals. The line `crash` makes it panic, with all its connections, and
+//! a supervisor starts it again; the fourth time within five seconds it gives up. Ctrl-C and
+//! SIGTERM stop both in good order.
 #![expect(clippy::print_stdout, reason = "where it listens is this program's output")]
 
 use std::env;

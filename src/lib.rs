@@ -34,8 +34,8 @@
 //!
 //! **It is not for** other systems than Linux on x86-64 and AArch64, nor for crates that need
 //! tokio. A waiting task keeps its stack, a page at least, where a future keeps a few hundred
-//! bytes. UDP and Unix sockets, files, and locks and channels for tasks are still to come. And a task shares its thread with others, from which follow [three
-//! rules](#the-three-rules).
+//! bytes. UDP and Unix sockets, files, and locks and channels for tasks are still to come. And a
+//! task shares its thread with others, from which follow [three rules](#the-three-rules).
 //!
 //! # Coming from threads, tokio or Go
 //!
@@ -83,9 +83,9 @@
 //! Any worker may start a task; from then on it stays with that one. [`task`] has the rest: names,
 //! stack sizes, parking, and what cancels a task where.
 //!
-//! Tasks of a [`scope()`] borrow from whoever has made it, and end before it does. [The guide's page
-//! on scopes](guide::scopes) has more of it: the first error that ends the rest, sets of tasks,
-//! tasks without `Send`.
+//! Tasks of a [`scope()`] borrow from whoever has made it, and end before it does. [The guide's
+//! page on scopes](guide::scopes) has more of it: the first error that ends the rest, sets of
+//! tasks, tasks without `Send`.
 //!
 //! ```
 //! let numbers: Vec<u64> = (1..=1000).collect();
@@ -125,9 +125,9 @@
 //! });
 //! ```
 //!
-//! Those for a single read or write are set on the stream, as std's are, and are kept by the worker:
-//! exact, and without a system call. A read that has timed out says `WouldBlock`, as std's does on
-//! Linux.
+//! Those for a single read or write are set on the stream, as std's are, and are kept by the
+//! worker: exact, and without a system call. A read that has timed out says `WouldBlock`, as std's
+//! does on Linux.
 //!
 //! ```
 //! use std::io::{self, ErrorKind, Read};

@@ -9,8 +9,8 @@ pub(crate) fn now() -> Instant {
     simulated.unwrap_or_else(Instant::now)
 }
 
-/// Where time does not pass by itself, makes it `deadline`, for a thread that would wait until then.
-/// Returns whether that is so.
+/// Where time does not pass by itself, makes it `deadline`, for a thread that would wait until
+/// then. Returns whether that is so.
 pub(crate) fn jump_to(deadline: Instant) -> bool {
     context::with_worker(|worker| worker.is_some_and(|worker| worker.jump_to(deadline)))
 }

@@ -3,11 +3,10 @@
 //! A started task may be resumed on another thread (a migrating one), and LLVM assumes that the
 //! address of a thread-local does not change inside a function. So what a task may call reads the
 //! address in a function that is out of line (`worker_ptr`, `client`, `thread_parker`,
-//! `keep_thread`, `thread_frames`,
-//! `closure_locals`), afresh each time, and gives no reference to the thread-local itself. What it
-//! gives is a reference to the worker: good until the next switch, after which it is asked for
-//! again. `enter` and `work_for` need not be out of line: they run on a thread's own stack, which
-//! never moves.
+//! `keep_thread`, `thread_frames`, `closure_locals`, `thread_locals`), afresh each time, and gives
+//! no reference to the thread-local itself. What it gives is a reference to the worker: good until
+//! the next switch, after which it is asked for again. `enter` and `work_for` need not be out of
+//! line: they run on a thread's own stack, which never moves.
 #![expect(
     unsafe_code,
     reason = "pointers to the worker whose loop runs on this thread, or to whom it works for"
@@ -38,6 +37,9 @@ thread_local! {
 
     /// The task-locals of the closure of `blocking` that this thread of the pool runs.
     static LOCALS: Cell<*const Locals> = const { Cell::new(ptr::null()) };
+
+    /// The task-locals of this thread's code, outside tasks.
+    static THREAD_LOCALS: ThreadLocals = const { ThreadLocals(Locals::new()) };
 
     /// What blocks this thread, outside tasks.
     static PARKER: OnceCell<Arc<Parker>> = const { OnceCell::new() };
@@ -211,19 +213,36 @@ pub(crate) unsafe fn work_for(client: Option<Client>) -> impl Drop {
     Stop(CLIENT.replace(client))
 }
 
-/// The table of task-locals that the caller's code has: its task's, or that of the closure of
-/// `blocking` that it is a part of. Good while that code runs.
+/// The table of task-locals that the caller's code has: its task's, that of the closure of
+/// `blocking` that it is a part of, or its thread's. Good while that code runs. None on a thread
+/// that is being torn down.
 pub(crate) fn locals() -> Option<NonNull<Locals>> {
     match current_task() {
         Some(task) => Some(NonNull::from(task.locals())),
-        None => NonNull::new(closure_locals().cast_mut()),
+        None => closure_locals().or_else(thread_locals),
     }
+}
+
+/// That of the closure of `blocking`, if that is what the caller is a part of. Out of line, as
+/// [`worker_ptr`] is.
+#[inline(never)]
+pub(crate) fn closure_locals() -> Option<NonNull<Locals>> {
+    NonNull::new(LOCALS.try_with(Cell::get).unwrap_or(ptr::null()).cast_mut())
 }
 
 /// Out of line, as [`worker_ptr`] is.
 #[inline(never)]
-fn closure_locals() -> *const Locals {
-    LOCALS.try_with(Cell::get).unwrap_or(ptr::null())
+fn thread_locals() -> Option<NonNull<Locals>> {
+    THREAD_LOCALS.try_with(|locals| NonNull::from(&locals.0)).ok()
+}
+
+/// Drops the values with their thread.
+struct ThreadLocals(Locals);
+
+impl Drop for ThreadLocals {
+    fn drop(&mut self) {
+        self.0.destroyed_after(|| ());
+    }
 }
 
 /// Calls `f`, a closure of `blocking`, with task-locals of its own.

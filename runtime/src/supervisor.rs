@@ -1,8 +1,8 @@
 //! Restarting tasks that fail, as Erlang's supervisors do.
 //!
-//! A [`Supervisor`] starts its children, waits for them, and starts those again that should not have
-//! ended. Where that happens too often it gives up, ends them all, and returns an error; being a
-//! task itself, it may be a child of another, which then starts it anew.
+//! A [`Supervisor`] starts its children, waits for them, and starts those again that should not
+//! have ended. Where that happens too often it gives up, ends them all, and returns an error; being
+//! a task itself, it may be a child of another, which then starts it anew.
 //!
 //! The names and their meanings are those of [Erlang/OTP's
 //! `supervisor`](https://www.erlang.org/doc/apps/stdlib/supervisor.html); the back-off is an
@@ -20,6 +20,9 @@ use crate::time::{sleep_until, timeout_at};
 
 /// What a child returns where it fails: any error.
 pub type Failure = Box<dyn error::Error + Send + Sync>;
+
+/// Is called with a child's name, and how it has failed.
+type Log = Box<dyn Fn(&str, &str) + Send>;
 
 /// Which children are started again when one has failed.
 ///
@@ -83,7 +86,7 @@ pub struct Supervisor {
     first_delay: Duration,
     longest_delay: Duration,
     children: Vec<Child>,
-    on_restart: Box<dyn Fn(&str, &str) + Send>,
+    on_restart: Log,
 }
 
 struct Child {
@@ -161,8 +164,8 @@ impl Supervisor {
     /// use std::time::Duration;
     ///
     /// // As Erlang: at once.
-    /// let supervisor = Supervisor::new(Strategy::OneForAll).backoff(Duration::ZERO, Duration::ZERO);
-    /// assert!(supervisor.run().is_ok(), "without children it has nothing to do");
+    /// let at_once = Supervisor::new(Strategy::OneForAll).backoff(Duration::ZERO, Duration::ZERO);
+    /// assert!(at_once.run().is_ok(), "without children it has nothing to do");
     /// ```
     pub fn backoff(mut self, first: Duration, longest: Duration) -> Self {
         self.first_delay = first;
@@ -170,8 +173,8 @@ impl Supervisor {
         self
     }
 
-    /// Has `f` called before each restart, with the name of the child that has ended, and how: for a
-    /// log. Default: nothing is called.
+    /// Has `f` called before each restart, with the name of the child that has ended, and how: for
+    /// a log. Default: nothing is called.
     ///
     /// # Examples
     ///
@@ -215,8 +218,8 @@ impl Supervisor {
     ///
     /// # Cancellation
     ///
-    /// A cancellation point. The children are stopped in the reverse order, each once the one before
-    /// it has ended; then the caller unwinds.
+    /// A cancellation point. The children are stopped in the reverse order, each once the one
+    /// before it has ended; then the caller unwinds.
     ///
     /// # Errors
     ///
@@ -267,8 +270,8 @@ impl Running {
         }
     }
 
-    /// Waits for a child to end, or a restart to be due: then it returns none, as it does if no child
-    /// is left.
+    /// Waits for a child to end, or a restart to be due: then it returns none, as it does if no
+    /// child is left.
     fn next_end(&mut self) -> Option<(usize, Option<String>)> {
         let (id, failure) = match self.ended.pop_front() {
             Some(ended) => ended,

@@ -20,14 +20,10 @@
 //! | [`supervisor`](crate::supervisor) | | | | |
 //! | [`on_exit`](crate::task::JoinHandle::on_exit) | | | `defer` in the goroutine | |
 //!
-//! Two differences go deep. **Go and threads ask, and here the code is ended:** where a goroutine has
-//! to look at its context, and a thread at its flag, a task is unwound from whatever it waits in.
-//! **tokio drops a future, and here a stack unwinds:** destructors run in the task, and may wait.
+//! Two differences go deep. **Go and threads ask, and here the code is ended:** where a goroutine
+//! has to look at its context, and a thread at its flag, a task is unwound from whatever it waits
+//! in. **tokio drops a future, and here a stack unwinds:** destructors run in the task, and may
+//! wait.
 
-/// Tasks that borrow, and that end together.
-#[doc = include_str!("scopes.md")]
-pub mod scopes {}
-
-/// Ending what takes too long, or is not wanted any more.
-#[doc = include_str!("cancellation.md")]
-pub mod cancellation {}
+pub mod cancellation;
+pub mod scopes;

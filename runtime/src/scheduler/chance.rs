@@ -4,8 +4,8 @@
 //! task is next, whether a fresh one comes before them, after how many operations a task is made to
 //! yield, and when the worker looks around.
 //!
-//! Time does not pass by itself. Each choice takes some of it, and where nothing is ready it jumps to
-//! the next timer; only while something outside may come, from the kernel or the blocking pool,
+//! Time does not pass by itself. Each choice takes some of it, and where nothing is ready it jumps
+//! to the next timer; only while something outside may come, from the kernel or the blocking pool,
 //! does it pass as it does elsewhere.
 
 use std::cell::Cell;

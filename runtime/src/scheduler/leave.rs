@@ -20,8 +20,8 @@ impl Worker {
         self.give_permits_back();
     }
 
-    /// A guest goes: the local tasks that it has spawned, which run nowhere else, are cancelled, and
-    /// it stays until they have ended.
+    /// A guest goes: the local tasks that it has spawned, which run nowhere else, are cancelled,
+    /// and it stays until they have ended.
     pub(crate) fn end_local_tasks(&self) {
         let claimed: Vec<_> = self.owned.borrow().iter().filter_map(TaskRef::cancel).collect();
         claimed.into_iter().for_each(|claimed| self.schedule(claimed));

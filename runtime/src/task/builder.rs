@@ -43,11 +43,11 @@ where
     Builder::new().spawn(f).unwrap_or_else(|error| panic!("failed to spawn a task: {error}"))
 }
 
-/// Spawns a task on the calling task's worker, where it stays: what it captures and returns need not
-/// be `Send`, and may be shared with other tasks of that worker by `Rc` and `Cell`.
+/// Spawns a task on the calling task's worker, where it stays: what it captures and returns need
+/// not be `Send`, and may be shared with other tasks of that worker by `Rc` and `Cell`.
 ///
-/// Unlike a task of [`spawn`](fn@spawn) it gets its stack at once. It takes its turn with the others
-/// of the worker, so it runs once the caller waits.
+/// Unlike a task of [`spawn`](fn@spawn) it gets its stack at once. It takes its turn with the
+/// others of the worker, so it runs once the caller waits.
 ///
 /// # Blocking
 ///

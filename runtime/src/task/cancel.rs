@@ -53,8 +53,8 @@ impl Cancelled {
 }
 
 /// Returns whether the calling task was told to stop: it was cancelled, its runtime stops, or a
-/// [`timeout`](crate::time::timeout()) or [token](CancelToken::run_until_cancelled) around the call
-/// has ended.
+/// [`timeout`](crate::time::timeout()) or [token](super::CancelToken::run_until_cancelled) around
+/// the call has ended.
 ///
 /// For loops that compute, and so meet no cancellation point, and for code inside a
 /// [`shield`](super::shield), which holds nothing back from this function. In a closure that

@@ -58,7 +58,7 @@ pub(crate) struct Frames {
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Frame {
-    outer: *const Frame,
+    outer: *const Self,
     deadline: Option<Instant>,
     /// Set by others; lives as long as the frame.
     flag: *const AtomicBool,

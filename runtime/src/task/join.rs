@@ -67,7 +67,7 @@ impl<T> JoinHandle<T> {
     ///
     /// # Errors
     ///
-    /// The payload of the panic that ended the task, or a [`Cancelled`](super::Cancelled) if its
+    /// The payload of the panic that ended the task, or a [`Cancelled`] if its
     /// runtime stopped first.
     ///
     /// # Examples
@@ -97,7 +97,7 @@ impl<T> JoinHandle<T> {
     }
 
     /// Tells the task to stop. It unwinds from the call that it waits in, or from the next that may
-    /// wait, and [`join`](Self::join) then returns a [`Cancelled`](super::Cancelled). A task that
+    /// wait, and [`join`](Self::join) then returns a [`Cancelled`]. A task that
     /// has not begun yet never does: its closure is dropped.
     ///
     /// What has ended stays as it is. A task that returns before it meets a cancellation point has
@@ -126,12 +126,12 @@ impl<T> JoinHandle<T> {
         }
     }
 
-    /// Calls `f` when the task has ended, with how it has. Whoever joins it is told later, or not at
-    /// all: the handle may be dropped, and may have any number of these monitors.
+    /// Calls `f` when the task has ended, with how it has. Whoever joins it is told later, or not
+    /// at all: the handle may be dropped, and may have any number of these monitors.
     ///
-    /// `f` runs in the task, as the last thing there (or here and at once, if it has ended already).
-    /// What the task had on its stack and its task-locals are gone by then, and its result is the
-    /// handle's yet. A panic in `f` is reported and goes no further.
+    /// `f` runs in the task, as the last thing there (or here and at once, if it has ended
+    /// already). What the task had on its stack and its task-locals are gone by then, and its
+    /// result is the handle's yet. A panic in `f` is reported and goes no further.
     ///
     /// # Blocking
     ///
@@ -287,8 +287,8 @@ impl Drop for Place {
     }
 }
 
-/// Whether the caller is to end, and nothing can be raised: under `panic = "abort"`. In mid-unwind it
-/// waits, as the unwind is what ends the caller.
+/// Whether the caller is to end, and nothing can be raised: under `panic = "abort"`. In mid-unwind
+/// it waits, as the unwind is what ends the caller.
 fn is_refused() -> bool {
     cfg!(panic = "abort") && !thread::panicking() && wait::refusal().is_some()
 }

@@ -4,7 +4,7 @@
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::{error, fmt, thread};
+use std::{error, fmt};
 
 use super::locals::{Found, Inherit, Locals};
 use crate::context;
@@ -12,9 +12,9 @@ use crate::context;
 /// Declares statics of which every task has a value of its own, as [`std::thread_local!`] does for
 /// threads.
 ///
-/// A value is made when its task first asks for it, and dropped when the task ends, on its stack, the
-/// last made first. Outside tasks a thread has a value of its own, which is a thread-local. A closure
-/// in [`blocking`](crate::blocking()) has values of its own, too, and they go with it.
+/// A value is made when its task first asks for it, and dropped when the task ends, on its stack,
+/// the last made first. Outside tasks a thread has a value of its own, until it ends. A closure in
+/// [`blocking`](crate::blocking()) has values of its own, too, and they go with it.
 ///
 /// With `inherit` before `static` a task begins with clones of the values that its spawner has at
 /// that moment, where it has any; so does a closure in `blocking`. The type is then `Clone` and
@@ -44,7 +44,10 @@ use crate::context;
 #[macro_export]
 macro_rules! task_local {
     () => {};
-    ($(#[$attr:meta])* $vis:vis inherit static $name:ident: $type:ty = $init:expr $(; $($rest:tt)*)?) => {
+    (
+        $(#[$attr:meta])* $vis:vis inherit static $name:ident: $type:ty = $init:expr
+        $(; $($rest:tt)*)?
+    ) => {
         $crate::task_local!(@one [$(#[$attr])* $vis] $name, $type, $init, inherited);
         $($crate::task_local!($($rest)*);)?
     };
@@ -57,10 +60,7 @@ macro_rules! task_local {
             fn init() -> $type {
                 $init
             }
-            ::std::thread_local! {
-                static THREAD: $type = init();
-            }
-            $crate::task::LocalKey::$new(init, &THREAD)
+            $crate::task::LocalKey::$new(init)
         };
     };
 }
@@ -87,7 +87,6 @@ macro_rules! task_local {
 pub struct LocalKey<T: 'static> {
     init: fn() -> T,
     inherit: Option<Inherit>,
-    thread: &'static thread::LocalKey<T>,
     /// Its place in every task's table, and one more; zero until it is first used.
     number: AtomicUsize,
 }
@@ -112,24 +111,24 @@ impl error::Error for AccessError {}
 impl<T: Clone + Send + 'static> LocalKey<T> {
     /// For the macro.
     #[doc(hidden)]
-    pub const fn inherited(init: fn() -> T, thread: &'static thread::LocalKey<T>) -> Self {
+    pub const fn inherited(init: fn() -> T) -> Self {
         let inherit: Inherit = |value| {
             let value = value.downcast_ref::<T>()?;
             Some(Box::new(value.clone()) as Box<dyn Any + Send>)
         };
-        Self { init, inherit: Some(inherit), thread, number: AtomicUsize::new(0) }
+        Self { init, inherit: Some(inherit), number: AtomicUsize::new(0) }
     }
 }
 
 impl<T: 'static> LocalKey<T> {
     /// For the macro.
     #[doc(hidden)]
-    pub const fn new(init: fn() -> T, thread: &'static thread::LocalKey<T>) -> Self {
-        Self { init, inherit: None, thread, number: AtomicUsize::new(0) }
+    pub const fn new(init: fn() -> T) -> Self {
+        Self { init, inherit: None, number: AtomicUsize::new(0) }
     }
 
-    /// Calls `f` with the calling task's value, which is made if there is none, and returns what `f`
-    /// returns.
+    /// Calls `f` with the calling task's value, which is made if there is none, and returns what
+    /// `f` returns.
     ///
     /// # Blocking
     ///
@@ -138,8 +137,8 @@ impl<T: 'static> LocalKey<T> {
     ///
     /// # Panics
     ///
-    /// Where [`try_with`](Self::try_with) returns an error; in the value's own initialiser; and with
-    /// a panic of `f` or of the initialiser.
+    /// Where [`try_with`](Self::try_with) returns an error; in the value's own initialiser; and
+    /// with a panic of `f` or of the initialiser.
     ///
     /// # Examples
     ///
@@ -198,18 +197,15 @@ impl<T: 'static> LocalKey<T> {
         self.try_with_or(None, |value, _| f(value))
     }
 
-    /// Calls `f` with the value. `first` is what it is made of if there is none; `f` is given that if
-    /// it was not needed.
+    /// Calls `f` with the value. `first` is what it is made of if there is none; `f` is given that
+    /// if it was not needed.
     fn try_with_or<R>(
         &'static self,
         mut first: Option<T>,
         f: impl FnOnce(&T, Option<T>) -> R,
     ) -> Result<R, AccessError> {
-        let Some(locals) = context::locals() else {
-            return self.thread.try_with(|value| f(value, first)).map_err(|_| AccessError);
-        };
-        // SAFETY: they are the running task's, or this closure's of `blocking`.
-        let locals = unsafe { locals.as_ref() };
+        // SAFETY: they are the running code's own.
+        let locals = unsafe { context::locals().ok_or(AccessError)?.as_ref() };
         let number = self.number();
         let value = match locals.find(number) {
             Found::Value(value) => value,
@@ -265,9 +261,6 @@ impl<T: 'static> LocalKey<Cell<T>> {
     ///
     /// See [`task_local!`](crate::task_local!).
     pub fn set(&'static self, value: T) {
-        if context::locals().is_none() {
-            return self.thread.set(value);
-        }
         let set = |cell: &Cell<T>, value: Option<Cell<T>>| {
             value.into_iter().for_each(|value| cell.set(value.into_inner()));
         };
@@ -371,9 +364,6 @@ impl<T: 'static> LocalKey<RefCell<T>> {
     ///
     /// See [`LocalKey`].
     pub fn set(&'static self, value: T) {
-        if context::locals().is_none() {
-            return self.thread.set(value);
-        }
         let set = |cell: &RefCell<T>, value: Option<RefCell<T>>| {
             value.into_iter().for_each(|value| drop(cell.replace(value.into_inner())));
         };

@@ -1,13 +1,13 @@
 //! The values that a task has of the program's task-locals.
 //!
 //! Each key has a number, and a task a table of slots by these. A value is in a box of its own, so
-//! that it stays in its place while others come, and goes only when the task ends: what `with` lends
-//! is good for as long as the task's code runs.
+//! that it stays in its place while others come, and goes only when the task ends: what `with`
+//! lends is good for as long as the task's code runs.
 //!
 //! # Who may touch what
 //!
-//! The running task alone; or, for those of a closure in [`blocking`](crate::blocking()), the thread
-//! that runs it. No borrow of the table lives while the user's code runs.
+//! The running task alone; or, for those of a closure in [`blocking`](crate::blocking()), the
+//! thread that runs it. No borrow of the table lives while the user's code runs.
 #![expect(unsafe_code, reason = "values are lent out while others come, and are not Send")]
 
 use std::any::Any;
@@ -71,6 +71,10 @@ pub(super) enum Found<T> {
 }
 
 impl Locals {
+    pub(crate) const fn new() -> Self {
+        Self(RefCell::new(Table { slots: Vec::new(), order: Vec::new() }))
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.borrow().order.is_empty()
     }
@@ -155,8 +159,8 @@ impl Locals {
         }
     }
 
-    /// Calls `f`, and drops every value after it, by a return or an unwind: the last come first, and
-    /// those that come meanwhile.
+    /// Calls `f`, and drops every value after it, by a return or an unwind: the last come first,
+    /// and those that come meanwhile.
     pub(crate) fn destroyed_after<R>(&self, f: impl FnOnce() -> R) -> R {
         struct Rest<'a>(&'a Locals);
 
@@ -183,7 +187,7 @@ pub(crate) fn inherited_locals() -> Locals {
         Some(task) if task.has_extras() => task.locals().inherited(),
         Some(_) => Locals::default(),
         // SAFETY: those of the closure of `blocking` that this is a part of.
-        None => context::locals()
+        None => context::closure_locals()
             .map_or_else(Locals::default, |locals| unsafe { locals.as_ref() }.inherited()),
     }
 }

@@ -24,7 +24,8 @@
 //! | what ends | by what | and who catches it |
 //! |---|---|---|
 //! | a task | [`JoinHandle::cancel`], and the end of its runtime | `join` returns a [`Cancelled`] |
-//! | the tasks of a scope | the end of their [`scope()`]'s caller, or the first error in a [`try_scope`] | the scope |
+//! | a [`scope()`]'s tasks | the end of the scope's caller | the scope |
+//! | a [`try_scope()`]'s tasks | the same, and their first error | the scope, which returns it |
 //! | a stretch of code | [`timeout`](crate::time::timeout()) | itself: it returns an error |
 //! | the same | a [`CancelToken`] | [`run_until_cancelled`](CancelToken::run_until_cancelled) |
 //!

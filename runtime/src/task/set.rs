@@ -276,7 +276,8 @@ impl<T: Send + 'static> JoinSet<T> {
         spawned.unwrap_or_else(|error| panic!("failed to spawn a task: {error}"))
     }
 
-    /// Joins every task of the set, and returns their results in the order in which they have ended.
+    /// Joins every task of the set, and returns their results in the order in which they have
+    /// ended.
     ///
     /// # Blocking
     ///

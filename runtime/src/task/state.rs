@@ -30,8 +30,8 @@
 //! - `JOIN_WAITER`: the handle's waiter stands in the join slot. While it is set the slot belongs
 //!   to the finisher; it is set and cleared only by the handle, and neither once `FINISHING` is
 //!   set.
-//! - `MONITORED`: the handle has left closures to be called. Set by the handle, not once `FINISHING`
-//!   is set; cleared by the body, which then calls them and tries to finish again.
+//! - `MONITORED`: the handle has left closures to be called. Set by the handle, not once
+//!   `FINISHING` is set; cleared by the body, which then calls them and tries to finish again.
 //! - `FINISHING`: the result is stored (or, with `JOINABLE` clear, is the body's to drop). From
 //!   here on the result belongs to the handle.
 //! - `FINISHED`: the closure, the frames and the stack are gone, and the finisher has let go of the
@@ -543,8 +543,8 @@ mod model {
         });
     }
 
-    /// A flag that is set before the wake, and read without ordering, as the frames read it: who was
-    /// woken sees it.
+    /// A flag that is set before the wake, and read without ordering, as the frames read it: who
+    /// was woken sees it.
     #[test]
     fn a_flag_is_seen_after_its_wake() {
         loom::model(|| {

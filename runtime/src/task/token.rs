@@ -10,8 +10,8 @@
 //! sets it: a child, or a frame that is to be woken. Two nodes are never locked at a time.
 //!
 //! The flag is set with Release and read with Acquire by [`CancelToken::is_cancelled`], so that who
-//! sees it also sees what was done before. The frames read it Relaxed: they look again once they are
-//! woken, and the wake synchronises.
+//! sees it also sees what was done before. The frames read it Relaxed: they look again once they
+//! are woken, and the wake synchronises.
 
 use std::fmt;
 use std::mem;
@@ -63,7 +63,7 @@ struct Node {
     /// Who waits for it without anything to do meanwhile.
     waiters: WaitQueue,
     /// And where it stands in its list.
-    parent: Option<(Arc<Node>, usize)>,
+    parent: Option<(Arc<Self>, usize)>,
 }
 
 #[derive(Default)]
@@ -379,8 +379,8 @@ mod model {
         }
     }
 
-    /// Who begins to run under a node while it is cancelled sees the flag, or is woken and then sees
-    /// it; and who has left is woken no more.
+    /// Who begins to run under a node while it is cancelled sees the flag, or is woken and then
+    /// sees it; and who has left is woken no more.
     #[test]
     fn a_runner_is_told() {
         loom::model(|| {

@@ -21,8 +21,8 @@ use crate::task::enclose;
 /// # Cancellation
 ///
 /// `f` is ended as a cancelled task is: it unwinds, with its destructors, from the call that it
-/// waits in when its time is over. [The module `task`](crate::task#cancellation) says what that does
-/// to locks, to half-done work, and to bytes that were read already. It is not ended
+/// waits in when its time is over. [The module `task`](crate::task#cancellation) says what that
+/// does to locks, to half-done work, and to bytes that were read already. It is not ended
 ///
 /// - where it waits for nothing. A call that may wait and need not looks at the clock once in 128
 ///   times; [`task::check`](crate::task::check) does every time. An `f` that is done, late or not,
@@ -49,8 +49,8 @@ use crate::task::enclose;
 /// would wait after it, returns an error of kind `TimedOut` if it returns [`io::Result`], and a
 /// [`join`](crate::task::JoinHandle::join) returns a [`Cancelled`](crate::task::Cancelled). Other
 /// waits (sleeping, parking) have no error to return and go on: there, ask
-/// [`is_cancelled`](crate::task::is_cancelled) in between. Once `f` has returned, so does `timeout`,
-/// and in place of a result that such an error had a part in it returns [`Elapsed`].
+/// [`is_cancelled`](crate::task::is_cancelled) in between. Once `f` has returned, so does
+/// `timeout`, and in place of a result that such an error had a part in it returns [`Elapsed`].
 ///
 /// # Examples
 ///

@@ -84,7 +84,7 @@ impl WaitQueue {
         }
     }
 
-    /// The same for a wait that a [`refusal`](super::refusal) ends, too.
+    /// The same for a wait that a [`refusal`] ends, too.
     pub(crate) fn wait_unless_refused<R>(
         &self,
         deadline: Option<Instant>,

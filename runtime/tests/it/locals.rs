@@ -152,9 +152,11 @@ fn panics_of_initialisers() {
 
 #[test]
 fn a_panic_of_a_destructor_drops_the_others() {
+    type Destructor = Option<OnDrop<Box<dyn FnMut()>>>;
+
     task_local! {
-        static FIRST: RefCell<Option<OnDrop<Box<dyn FnMut()>>>> = RefCell::new(None);
-        static SECOND: RefCell<Option<OnDrop<Box<dyn FnMut()>>>> = RefCell::new(None);
+        static FIRST: RefCell<Destructor> = RefCell::new(None);
+        static SECOND: RefCell<Destructor> = RefCell::new(None);
     }
 
     bounded(|| {

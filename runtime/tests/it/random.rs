@@ -305,8 +305,7 @@ fn play(seed: u64) -> Vec<(Option<task::TaskId>, u64)> {
     // Those that were kept end with it.
     world.0.handles.lock().unwrap().clear();
     assert_eq!(world.0.values.load(Ordering::SeqCst), 0, "every value is dropped");
-    let log = std::mem::take(&mut *world.0.log.lock().unwrap());
-    log
+    std::mem::take(&mut *world.0.log.lock().unwrap())
 }
 
 fn play_by_name(seed: u64) {

@@ -206,7 +206,7 @@ fn a_timeout_around_a_scope() {
             scope(|s| {
                 s.spawn(|| inside.park());
                 s.spawn(|| scope(|s| drop(s.spawn(|| inside.park()))));
-            })
+            });
         });
         assert!(in_end.is_err());
         assert_eq!(inside.get(), 0);

@@ -1,4 +1,5 @@
 //! Tasks that borrow: they end before what they borrow from does.
+#![expect(unsafe_code, reason = "spawns what borrows, and waits for it")]
 
 mod children;
 mod count;
@@ -32,7 +33,7 @@ pub use try_scope::{TryJoinHandle, TryScope, try_scope};
 /// [`timeout`](crate::time::timeout()) or a token around the scope ends it, in `f` or at the end,
 /// so are the tasks of the scope, and the caller unwinds once they have ended. They inherit the
 /// deadlines that hold where they are spawned, too. A panic in `f` cancels nothing:
-/// [`try_scope`] is the one that does.
+/// [`try_scope()`] is the one that does.
 ///
 /// # Panics
 ///
@@ -148,7 +149,6 @@ impl Builder {
     /// })?;
     /// # Ok::<_, std::io::Error>(())
     /// ```
-    #[expect(unsafe_code, reason = "what a scope is for")]
     pub fn spawn_scoped<'scope, F, T>(
         self,
         scope: &'scope Scope<'scope, '_>,

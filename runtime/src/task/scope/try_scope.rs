@@ -1,4 +1,5 @@
 //! A scope whose first failure ends it.
+#![expect(unsafe_code, reason = "spawns what borrows, and waits for it")]
 
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -14,8 +15,8 @@ use crate::task::{Builder, Cancelled, JoinHandle, Task, enclose, raise_if_due_he
 /// `f` returns, or the first error of any of them.
 ///
 /// The first error, or panic, of `f` or a task cancels the others, `f` among them: all unwind from
-/// the calls that they wait in. In all else it is as [`scope`](super::scope()): the tasks borrow, and
-/// the scope ends when its last task does.
+/// the calls that they wait in. In all else it is as [`scope`](super::scope()): the tasks borrow,
+/// and the scope ends when its last task does.
 ///
 /// # Blocking
 ///
@@ -37,8 +38,8 @@ use crate::task::{Builder, Cancelled, JoinHandle, Task, enclose, raise_if_due_he
 ///
 /// # Under `panic = "abort"`
 ///
-/// `f` and the tasks are ended as [`timeout`](crate::time::timeout()) says: operations that would wait
-/// return errors. There is no panic to be returned.
+/// `f` and the tasks are ended as [`timeout`](crate::time::timeout()) says: operations that would
+/// wait return errors. There is no panic to be returned.
 ///
 /// # Examples
 ///
@@ -96,11 +97,11 @@ where
     }
 }
 
-/// Where to spawn tasks that borrow and may fail. Made by [`try_scope`].
+/// Where to spawn tasks that borrow and may fail. Made by [`try_scope()`].
 ///
 /// # Examples
 ///
-/// See [`try_scope`].
+/// See [`try_scope()`].
 pub struct TryScope<'scope, 'env: 'scope, E> {
     children: Children,
     has_failed: AtomicBool,
@@ -132,8 +133,7 @@ impl<'scope, E: Send> TryScope<'scope, '_, E> {
     ///
     /// # Examples
     ///
-    /// See [`try_scope`].
-    #[expect(unsafe_code, reason = "what a scope is for")]
+    /// See [`try_scope()`].
     pub fn spawn<F, T>(&'scope self, f: F) -> TryJoinHandle<'scope, T>
     where
         F: FnOnce() -> Result<T, E> + Send + 'scope,
@@ -188,7 +188,7 @@ impl<E> fmt::Debug for TryScope<'_, '_, E> {
 ///
 /// # Examples
 ///
-/// See [`try_scope`].
+/// See [`try_scope()`].
 #[derive(Debug)]
 pub struct TryJoinHandle<'scope, T> {
     handle: JoinHandle<Result<T, Cancelled>>,
@@ -214,7 +214,7 @@ impl<T> TryJoinHandle<'_, T> {
     ///
     /// # Examples
     ///
-    /// See [`try_scope`].
+    /// See [`try_scope()`].
     pub fn join(self) -> Result<T, Cancelled> {
         let result: thread::Result<_> = self.handle.join();
         result.unwrap_or_else(|_cancelled| Err(Cancelled::of_task()))
