@@ -52,7 +52,7 @@
 //! | `thread::yield_now` | `yield_now` | `runtime.Gosched` | [`task::yield_now`] |
 //! | any call that blocks | `spawn_blocking` | any call that blocks | [`blocking()`](fn@blocking) |
 //! | an executor's `block_on` | `.await` | | [`task::block_on`] |
-//! | a flag, and `join` | `CancellationToken` | `context` | [`task::CancelToken`], [`signal::Graceful`] |
+//! | a flag | `CancellationToken` | `context` | [`task::CancelToken`], [`signal::Graceful`] |
 //! | `thread::scope` | `JoinSet` | `errgroup` | [`scope()`], [`try_scope()`], [`task::JoinSet`] |
 //! | a timeout for each call | `timeout(…).await` | `context.WithTimeout` | [`time::timeout()`] |
 //! | `thread_local!` | `task_local!` | `context.WithValue` | [`task_local!`] |

@@ -7,23 +7,37 @@
 //!
 //! | here | threads | tokio | Go | `may` |
 //! |---|---|---|---|---|
-//! | [`scope`](crate::scope()) | `thread::scope` | none: futures of tasks are `'static` | `errgroup`, `WaitGroup`; nothing borrows | `coroutine::scope`; to spawn is `unsafe` |
-//! | [`try_scope`](crate::try_scope()) | | `JoinSet` and `?`, by hand | `errgroup.WithContext` | |
-//! | [`JoinSet`](crate::task::JoinSet) | | `JoinSet` | a channel of results | |
-//! | [`spawn_local`](crate::task::spawn_local()) | | `spawn_local` in a `LocalSet` | | `spawn_local`, `unsafe` |
-//! | [`JoinHandle::cancel`](crate::task::JoinHandle::cancel) | | `JoinHandle::abort` | | `Coroutine::cancel`, `unsafe` |
-//! | [`CancelToken`](crate::task::CancelToken) | a flag, looked at | `CancellationToken` | `context.WithCancel` | |
-//! | [`timeout`](crate::time::timeout()) | a timeout for each call | `time::timeout` | `context.WithTimeout` | |
-//! | [`shield`](crate::task::shield()) | | a task that is spawned for it | a context of its own | |
-//! | [`is_cancelled`](crate::task::is_cancelled()), [`check`](crate::task::check()) | a flag | `is_cancelled` of a token | `ctx.Err()` | |
-//! | [`task_local!`](crate::task_local!) | `thread_local!` | `task_local!`, in a scope of its own | `context.WithValue` | `coroutine_local!` |
-//! | [`supervisor`](crate::supervisor) | | | | |
-//! | [`on_exit`](crate::task::JoinHandle::on_exit) | | | `defer` in the goroutine | |
+//! | [`scope`] | `thread::scope` | | `WaitGroup`; nothing borrows | `scope`, `unsafe` to spawn |
+//! | [`try_scope`] | | `JoinSet` and `?` | `errgroup.WithContext` | |
+//! | [`JoinSet`] | | `JoinSet` | a channel of results | |
+//! | [`spawn_local`] | | `LocalSet` | | `spawn_local`, `unsafe` |
+//! | [`JoinHandle::cancel`] | | `abort` | | `cancel`, `unsafe` |
+//! | [`CancelToken`] | a flag | `CancellationToken` | `context.WithCancel` | |
+//! | [`timeout`] | one for each call | `time::timeout` | `context.WithTimeout` | |
+//! | [`shield`] | | a task of its own | a context of its own | |
+//! | [`is_cancelled`], [`check`] | a flag | a token's `is_cancelled` | `ctx.Err()` | |
+//! | [`task_local!`] | `thread_local!` | `task_local!` | `context.WithValue` | `coroutine_local!` |
+//! | [`supervisor`] | | | | |
+//! | [`on_exit`] | | | `defer` in the goroutine | |
 //!
 //! Two differences go deep. **Go and threads ask, and here the code is ended:** where a goroutine
 //! has to look at its context, and a thread at its flag, a task is unwound from whatever it waits
 //! in. **tokio drops a future, and here a stack unwinds:** destructors run in the task, and may
 //! wait.
+//!
+//! [`scope`]: crate::scope()
+//! [`try_scope`]: crate::try_scope()
+//! [`JoinSet`]: crate::task::JoinSet
+//! [`spawn_local`]: crate::task::spawn_local()
+//! [`JoinHandle::cancel`]: crate::task::JoinHandle::cancel
+//! [`CancelToken`]: crate::task::CancelToken
+//! [`timeout`]: crate::time::timeout()
+//! [`shield`]: crate::task::shield()
+//! [`is_cancelled`]: crate::task::is_cancelled()
+//! [`check`]: crate::task::check()
+//! [`task_local!`]: crate::task_local!
+//! [`supervisor`]: crate::supervisor
+//! [`on_exit`]: crate::task::JoinHandle::on_exit
 
 pub mod cancellation;
 pub mod scopes;

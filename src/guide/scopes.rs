@@ -182,5 +182,7 @@
 //! | [`scope`](crate::scope()) | yes | the scope | is the joiner's |
 //! | [`try_scope`](crate::try_scope()) | yes | the scope | ends the others, and is returned |
 //! | [`JoinSet`](crate::task::JoinSet) | no | itself, or the set | is the joiner's |
-//! | [`spawn_local`](crate::task::spawn_local()) | no, but shares by `Rc` | itself, or its runtime | is the joiner's |
+//! | [`spawn_local`] | no, but shares by `Rc` | itself, or its runtime | is the joiner's |
 //! | [`supervisor`](crate::supervisor) | no | its supervisor | starts it again |
+//!
+//! [`spawn_local`]: crate::task::spawn_local()
