@@ -9,7 +9,7 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::wait::WaitQueue;
+use crate::wait::{Limit, WaitQueue};
 
 /// Whether a job has finished, and who waits for it.
 ///
@@ -37,7 +37,7 @@ impl Done {
     pub(super) fn wait_unless_refused(&self) -> io::Result<()> {
         let is_finished = || self.finished.load(Ordering::Acquire).then_some(());
         loop {
-            if let Ok(ended) = self.waiter.wait_unless_refused(None, is_finished) {
+            if let Ok(ended) = self.waiter.wait_unless_refused(&mut Limit::Never, is_finished) {
                 return ended;
             }
         }

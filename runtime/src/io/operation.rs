@@ -10,7 +10,7 @@ use super::home;
 use super::readiness::{Direction, Snapshot};
 use super::source::Source;
 use super::sys;
-use crate::wait::{self, TimedOut};
+use crate::wait::{self, Limit, TimedOut};
 use crate::{clock, task};
 
 /// One operation on a [`Source`], in one direction: made by [`Source::reading`] and
@@ -240,8 +240,9 @@ enum Next {
 /// An operation between its tries.
 struct Waiting {
     direction: Direction,
+    /// Taken when it first waits.
     timeout: Option<Duration>,
-    deadline: Option<Instant>,
+    limit: Limit,
     held: HeldWake,
     /// How often `poll(2)` has said that a try makes sense.
     polls: u32,
@@ -252,7 +253,7 @@ impl Waiting {
         Self {
             direction: operation.direction,
             timeout: operation.timeout,
-            deadline: operation.deadline,
+            limit: operation.deadline.into(),
             held: HeldWake::none(operation.direction),
             polls: 0,
         }
@@ -271,8 +272,7 @@ impl Waiting {
             return Err(refusal);
         }
         if let Some(timeout) = self.timeout.take() {
-            let ends = clock::after(timeout);
-            self.deadline = self.deadline.into_iter().chain(ends).min();
+            self.limit = Limit::After(timeout).or_at(self.limit.deadline());
         }
         let registration = source.registration();
         let entry = registration.entry();
@@ -290,7 +290,7 @@ impl Waiting {
             entry.readiness().clear(before, self.direction);
         }
         let ready = || entry.ready(self.direction);
-        match entry.queue(self.direction).wait_unless_refused(self.deadline, ready) {
+        match entry.queue(self.direction).wait_unless_refused(&mut self.limit, ready) {
             Ok(seen) => {
                 let seen = seen?;
                 self.held.hold(entry);
@@ -306,17 +306,17 @@ impl Waiting {
         if last == Next::Wait {
             return Ok(Next::Try);
         }
-        self.pause();
+        let deadline = self.limit.deadline();
+        self.limit = deadline.into();
+        self.pause(deadline);
         loop {
             if let Some(refusal) = wait::refusal() {
                 return Err(refusal);
             }
-            let look =
-                [wait::next_look(self.deadline), task::refused_at(), task::next_look_at_flags()];
+            let look = [wait::next_look(deadline), task::refused_at(), task::next_look_at_flags()];
             let look = look.into_iter().flatten().min();
             let now = clock::now();
-            let next =
-                if self.deadline.is_some_and(|at| at <= now) { Next::TryLast } else { Next::Try };
+            let next = if deadline.is_some_and(|at| at <= now) { Next::TryLast } else { Next::Try };
             let left = look.map(|at| at.saturating_duration_since(now));
             match sys::poll(source.as_fd(), self.direction.poll_bits(), left) {
                 Ok(true) => {
@@ -336,13 +336,13 @@ impl Waiting {
     /// Waits a moment if the last poll's word was worth nothing, and longer each time. What another
     /// reader has taken meanwhile costs a few microseconds; what the operation never takes, such as
     /// a hang-up that it does not care about, does not cost a CPU.
-    fn pause(&self) {
+    fn pause(&self, deadline: Option<Instant>) {
         const FIRST: Duration = Duration::from_micros(1);
         const LONGEST: Duration = Duration::from_millis(1);
         let Some(fruitless) = self.polls.checked_sub(1) else { return };
         let pause = FIRST.saturating_mul(1 << fruitless.min(10)).min(LONGEST);
         #[expect(clippy::disallowed_methods, reason = "it is the thread that waits here")]
-        std::thread::sleep(match self.deadline {
+        std::thread::sleep(match deadline {
             Some(at) => pause.min(at.saturating_duration_since(Instant::now())),
             None => pause,
         });

@@ -129,7 +129,7 @@ impl Remote {
         self.set_seat(Seat::Vacant);
         self.pass_on_handed_over();
         // Those of migrating tasks: they wake early, and set their timers where they go on.
-        self.timers.fire_all();
+        self.timers.wake_all();
         let poller = self.poller.lock().take();
         if let Some(poller) = poller {
             poller.retire();
@@ -163,7 +163,7 @@ impl Remote {
             // An error is the owner's to report, when it polls again.
             let _ = poller.poll_for_owner(&mut events);
         }
-        self.timers.fire();
+        self.timers.fire_from_outside();
     }
 
     pub(crate) fn index(&self) -> usize {

@@ -48,7 +48,7 @@ impl Worker {
     fn timeout(&self) -> Option<Duration> {
         let limit = self.sleep_limit.get();
         let limit = limit.map(|limit| limit.saturating_duration_since(Instant::now()));
-        let mut timer = self.remote.timers.until_earliest();
+        let mut timer = self.remote.timers.until_earliest(&self.pending);
         if let (Some(chance), Some(time)) = (&self.chance, timer) {
             timer = Some(self.sleep_by_chance(chance, time));
         }

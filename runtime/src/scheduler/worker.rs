@@ -30,6 +30,7 @@ use super::{Phase, Remote, Seat, Shared, shared};
 use crate::io::Poller;
 use crate::stack::{Stack, StackCache, StackSize};
 use crate::task::{Claimed, Coroutine, Park, Suspend, TaskRef};
+use crate::timer::Pending;
 
 /// How many tasks run before the worker looks around. Go's figure: prime, so that it does not fall
 /// into step with what the tasks do.
@@ -76,6 +77,8 @@ pub(crate) struct Worker {
     root_ended: Cell<bool>,
     /// Until when the loop may sleep at most.
     pub(super) sleep_limit: Cell<Option<Instant>>,
+    /// Waits of its tasks whose time is not counted yet.
+    pub(crate) pending: Pending,
     /// Of a runtime with a seed.
     pub(super) chance: Option<Box<Chance>>,
 }
@@ -104,6 +107,7 @@ impl Worker {
             root: Cell::new(None),
             root_ended: Cell::new(false),
             sleep_limit: Cell::new(None),
+            pending: Pending::default(),
             chance: shared.config.seed.map(|seed| Box::new(Chance::new(seed))),
         })
     }
@@ -179,18 +183,22 @@ impl Worker {
         self.shared.refuse_in_child();
         self.placement.borrow_mut().invalidate();
         self.remote.progress.note_poll();
+        let mut found = 0;
         // Without a source there is nothing to be found, only to be waited for.
         if timeout != Some(Duration::ZERO) || self.poller.has_sources() {
             let began = self.chance.as_ref().map(|_| Instant::now());
             let mut events = self.remote.events.lock();
-            if let Err(error) = self.poller.poll(&mut events, timeout) {
+            found = self.poller.poll(&mut events, timeout).unwrap_or_else(|error| {
                 panic!("the netpoller of worker {} failed: {error}", self.remote.index());
-            }
+            });
             if let (Some(chance), Some(began)) = (&self.chance, began) {
                 chance.pass(began.elapsed());
             }
         }
-        self.remote.timers.fire();
+        // After a sleep that an event has ended nothing need be due: the next look is not far.
+        if found == 0 || timeout == Some(Duration::ZERO) {
+            self.remote.timers.fire(&self.pending);
+        }
         if self.shared.phase() != Phase::Running {
             self.cancel_tasks();
         }
@@ -303,6 +311,7 @@ impl Worker {
         } else {
             self.unhouse(task);
         }
+        self.remote.timers.forget(task);
         self.remote.progress.note_finishing(task);
         let is_root = self.root.get() == Some(task);
         if let Some(wakeup) = task.finish() {

@@ -88,5 +88,5 @@ pub(super) fn wait<R>(
     deadline: Option<Instant>,
     ready: impl FnMut() -> Option<R>,
 ) -> Result<io::Result<R>, TimedOut> {
-    hub().waiters.wait_unless_refused(deadline, ready)
+    hub().waiters.wait_unless_refused(&mut deadline.into(), ready)
 }

@@ -50,6 +50,7 @@ use crate::context;
 use crate::scheduler::{Remote, Shared};
 use crate::stack::overflow::CurrentStack;
 use crate::stack::{Bounds, Stack, StackSize};
+use crate::timer::TaskTimer;
 use crate::wait::Waiter;
 
 /// Why a task gives its worker back.
@@ -94,6 +95,8 @@ pub(crate) struct Header {
     pub(crate) stack_limit: Cell<usize>,
     /// A runtime entered by `run` inside this task: where it spawns.
     pub(crate) runtime: Cell<*const Shared>,
+    /// Of a task with a home; one that migrates has one for each wait.
+    pub(crate) timer: TaskTimer,
     /// Where it stands in the list of started tasks.
     pub(crate) index: Cell<u32>,
 }
@@ -209,6 +212,7 @@ impl TaskRef {
                 runtime: Cell::new(std::ptr::null()),
                 id,
                 extras: ExtrasSlot::new(name, locals),
+                timer: TaskTimer::new(),
                 index: Cell::new(0),
                 frames: Frames::new(),
                 stays: Cell::new(0),
@@ -405,6 +409,12 @@ impl Header {
 
     pub(crate) fn transition_to_parked(&self) -> super::Park {
         self.state.transition_to_parked()
+    }
+
+    /// Whether its worker may count the time of its waits: it has one for life, and nothing around
+    /// it that knows the time.
+    pub(crate) fn may_be_counted(&self) -> bool {
+        !self.migrating && self.frames.is_empty()
     }
 
     /// True where it may go on with another worker.

@@ -232,7 +232,7 @@ impl<T> JoinHandle<T> {
             } else if is_refused() {
                 return false;
             } else {
-                wait::park(if cfg!(panic = "abort") { refused_at() } else { None });
+                let _over = wait::park(if cfg!(panic = "abort") { refused_at() } else { None });
             }
         }
         place.filled = false;

@@ -105,7 +105,7 @@ pub(crate) use interrupt::{
     refused_at,
 };
 pub(crate) use locals::{Locals, inherited_locals};
-pub(crate) use park::{checkpoint_slow, park_until};
+pub(crate) use park::{checkpoint_slow, park_for, park_until};
 pub(crate) use state::Park;
 pub(crate) use unwind::{Hidden, hide_panics, restore_panics};
 

@@ -11,7 +11,8 @@ use super::interrupt::{TICK, next_look_at_flags, raise_if_due, raise_if_due_here
 use super::unwind::{hide_panics, restore_panics};
 use super::{Suspend, TaskRef};
 use crate::scheduler::Remote;
-use crate::timer::TimerKey;
+use crate::timer::{Counted, TimerKey};
+use crate::wait::Limit;
 use crate::{clock, context, wait};
 
 /// Waits until the task's token is there, and takes it. [`Task::unpark`](super::Task::unpark)
@@ -95,15 +96,17 @@ pub fn park_timeout(timeout: Duration) {
 fn park_deadline(deadline: Option<Instant>) {
     wait::checkpoint();
     let Some(task) = context::current_task() else { return park_thread(deadline) };
-    while !task.state.take_token() && deadline.is_none_or(|deadline| clock::now() < deadline) {
-        if context::in_task() {
-            park_until(task, deadline);
+    let mut is_over = false;
+    while !task.state.take_token() && !is_over {
+        is_over = if context::in_task() {
+            park_until(task, deadline)
         } else {
             // Inside `no_park` the thread has to wait for a token that is the task's; an unpark
             // finds the task active and tells no thread. So it looks every millisecond.
-            let tick = Instant::now() + TICK;
+            let tick = clock::now() + TICK;
             wait::park(Some(deadline.map_or(tick, |deadline| deadline.min(tick))));
-        }
+            deadline.is_some_and(|deadline| clock::now() >= deadline)
+        };
     }
 }
 
@@ -184,24 +187,61 @@ fn suspend_in_unwind(task: TaskRef, how: Suspend) {
     }
 }
 
-/// Parks `task`, the running one, until a wake or `deadline`; may return for no reason.
-pub(crate) fn park_until(task: TaskRef, deadline: Option<Instant>) {
+/// Parks `task`, the running one, until a wake or `deadline`; may return for no reason. Returns
+/// whether the deadline has come, as far as it knows: what waits in a loop ends it by that.
+pub(crate) fn park_until(task: TaskRef, deadline: Option<Instant>) -> bool {
     raise_if_due(task);
     if task.state.take_notified() {
-        return;
+        return false;
     }
     let frames_deadline = frames_deadline(task);
-    match deadline.into_iter().chain(frames_deadline).min() {
-        None => suspend(task, Suspend::Park),
-        Some(until) => {
+    let until = deadline.into_iter().chain(frames_deadline).min();
+    let has_come = match until {
+        None => {
+            suspend(task, Suspend::Park);
+            false
+        }
+        Some(until) if task.migrating => {
             let timer = Timer::add(task, until);
             suspend(task, Suspend::Park);
-            if timer.end() && frames_deadline == Some(until) {
-                task.frames.note_time();
-            }
+            timer.end()
         }
+        Some(until) => {
+            context::with_worker(|worker| {
+                worker.expect("a task runs on a worker").remote().timers.set(until, task);
+            });
+            suspend(task, Suspend::Park);
+            task.timer.unset()
+        }
+    };
+    if has_come && frames_deadline == until {
+        task.frames.note_time();
     }
     raise_if_due(task);
+    has_come && deadline == until
+}
+
+/// The same for a task whose time the worker counts: it is not until the task waits for longer than
+/// most. Says in `limit` what is left.
+pub(crate) fn park_for(task: TaskRef, duration: Duration, limit: &mut Limit) -> bool {
+    raise_if_due(task);
+    if task.state.take_notified() {
+        return false;
+    }
+    context::with_worker(|worker| {
+        worker.expect("a task runs on a worker").pending.push(task, duration);
+    });
+    suspend(task, Suspend::Park);
+    let counted = context::with_worker(|worker| {
+        worker.expect("a task runs on a worker").pending.remove(task)
+    });
+    raise_if_due(task);
+    match counted {
+        Counted::Fired => return true,
+        Counted::Until(deadline) => *limit = Limit::At(deadline),
+        Counted::Not => *limit = Limit::Left(duration),
+    }
+    false
 }
 
 /// When a wait of the running task ends because something is raised.
@@ -210,30 +250,23 @@ fn frames_deadline(task: TaskRef) -> Option<Instant> {
     if task.frames.is_empty() { None } else { raised_at() }
 }
 
-/// A parked task's timer, taken away before the task goes on.
+/// A parked migrating task's timer, taken away before the task goes on, which may be elsewhere.
 struct Timer {
     key: TimerKey,
-    /// Where it is, if the task may be elsewhere by then.
-    remote: Option<Arc<Remote>>,
+    remote: Arc<Remote>,
 }
 
 impl Timer {
     fn add(task: TaskRef, deadline: Instant) -> Self {
         context::with_worker(|worker| {
             let remote = worker.expect("a task runs on a worker").remote();
-            let key = remote.timers.add(deadline, task);
-            Self { key, remote: task.migrating.then(|| remote.clone()) }
+            Self { key: remote.timers.add(deadline, task), remote: remote.clone() }
         })
     }
 
     /// Returns whether its time had come.
     fn end(self) -> bool {
-        match self.remote {
-            Some(remote) => remote.timers.cancel(self.key),
-            None => context::with_worker(|worker| {
-                worker.expect("a task runs on a worker").remote().timers.cancel(self.key)
-            }),
-        }
+        self.remote.timers.cancel(self.key)
     }
 }
 

@@ -35,7 +35,10 @@ pub use timeout::{Elapsed, timeout, timeout_at};
 /// });
 /// ```
 pub fn sleep(duration: Duration) {
-    sleep_deadline(clock::after(duration));
+    wait::checkpoint();
+    if !duration.is_zero() {
+        sleep_deadline(clock::after(duration));
+    }
 }
 
 /// Waits until `deadline`; returns at once if it has passed. As [`sleep`] otherwise, which waits
@@ -65,12 +68,12 @@ pub fn sleep(duration: Duration) {
 /// });
 /// ```
 pub fn sleep_until(deadline: Instant) {
-    sleep_deadline(Some(deadline));
+    wait::checkpoint();
+    if clock::now() < deadline {
+        sleep_deadline(Some(deadline));
+    }
 }
 
 fn sleep_deadline(deadline: Option<Instant>) {
-    wait::checkpoint();
-    while deadline.is_none_or(|deadline| clock::now() < deadline) {
-        wait::park(deadline);
-    }
+    while !wait::park(deadline) {}
 }

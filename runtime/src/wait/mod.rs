@@ -25,6 +25,7 @@
 //! once it is woken. A queue that a waiter leaves that way takes it out in a destructor. Where
 //! nothing can be raised, operations that can return an error return a [`refusal`].
 
+mod limit;
 mod queue;
 mod thread;
 pub(crate) use thread::Parker;
@@ -40,6 +41,7 @@ use crate::{clock, context, task};
 
 pub(crate) use crate::task::refusal;
 
+pub(crate) use limit::Limit;
 pub(crate) use queue::{QueueKey, WaitQueue};
 
 /// The deadline of a wait has passed.
@@ -111,21 +113,35 @@ impl Wakeup {
 }
 
 /// Waits until somebody wakes the caller's [`Waiter`], or the deadline has passed; may return for
-/// no reason. Raises a cancellation that has come.
-pub(crate) fn park(deadline: Option<Instant>) {
+/// no reason. Raises a cancellation that has come. Returns whether the deadline has passed: no clock
+/// need be read to find out.
+pub(crate) fn park(deadline: Option<Instant>) -> bool {
     match context::parkable_task() {
         Some(task) => task::park_until(task, deadline),
         None => block(deadline),
     }
 }
 
+/// The same with a limit, which is fixed by the first wait.
+fn park_within(limit: &mut Limit) -> bool {
+    if let Limit::After(duration) = *limit {
+        if let Some(task) = context::parkable_task().filter(|task| task.may_be_counted()) {
+            return task::park_for(task, duration, limit);
+        }
+    }
+    let deadline = limit.deadline();
+    *limit = deadline.into();
+    park(deadline)
+}
+
 /// The same on a thread.
-fn block(deadline: Option<Instant>) {
+fn block(deadline: Option<Instant>) -> bool {
     let until = next_look(deadline);
     if !until.is_some_and(clock::jump_to) {
         thread::block(until);
     }
     task::raise_if_due_here();
+    deadline.is_some_and(|deadline| clock::now() >= deadline)
 }
 
 /// Until when a thread may block at a stretch, in a wait that ends at `deadline`. Raises what is

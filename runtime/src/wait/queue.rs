@@ -20,9 +20,9 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 use std::{io, mem};
 
-use super::{TimedOut, Waiter, Wakeup, or_refused, park, refusal};
+use super::{Limit, TimedOut, Waiter, Wakeup, or_refused, park_within, refusal};
 use crate::primitive::Mutex;
-use crate::{clock, task};
+use crate::task;
 
 /// Waiters on one condition.
 #[derive(Debug)]
@@ -65,9 +65,18 @@ impl WaitQueue {
     pub(crate) fn wait_until<R>(
         &self,
         deadline: Option<Instant>,
+        ready: impl FnMut() -> Option<R>,
+    ) -> Result<R, TimedOut> {
+        self.wait_within(&mut deadline.into(), ready)
+    }
+
+    fn wait_within<R>(
+        &self,
+        limit: &mut Limit,
         mut ready: impl FnMut() -> Option<R>,
     ) -> Result<R, TimedOut> {
         let mut place = Place { queue: self, ticket: None };
+        let mut is_over = false;
         loop {
             {
                 let mut waiters = self.waiters.lock();
@@ -77,23 +86,27 @@ impl WaitQueue {
                 }
                 place.stand(&mut waiters);
             }
-            if deadline.is_some_and(|deadline| clock::now() >= deadline) {
+            if is_over {
                 return Err(TimedOut);
             }
-            park(deadline);
+            is_over = park_within(limit);
         }
     }
 
     /// The same for a wait that a [`refusal`] ends, too.
     pub(crate) fn wait_unless_refused<R>(
         &self,
-        deadline: Option<Instant>,
+        limit: &mut Limit,
         mut ready: impl FnMut() -> Option<R>,
     ) -> Result<io::Result<R>, TimedOut> {
-        let refused_at = task::refused_at();
-        let until = deadline.into_iter().chain(refused_at).min();
-        match self.wait_until(until, || or_refused(ready())) {
-            Err(TimedOut) if until != deadline => Ok(Err(refusal().expect("its time has come"))),
+        let Some(refused_at) = task::refused_at() else {
+            return self.wait_within(limit, || or_refused(ready()));
+        };
+        let deadline = limit.deadline();
+        *limit = deadline.into();
+        let is_refused = deadline.is_none_or(|deadline| refused_at < deadline);
+        match self.wait_within(&mut limit.or_at(Some(refused_at)), || or_refused(ready())) {
+            Err(TimedOut) if is_refused => Ok(Err(refusal().expect("its time has come"))),
             result => result,
         }
     }
