@@ -374,6 +374,39 @@ fn the_first_panic_goes_on() {
     });
 }
 
+/// An error that is not the first is dropped, and its destructor unwinds: the tasks borrow yet.
+#[test]
+fn a_late_error_whose_destructor_unwinds() {
+    struct Bad(bool);
+
+    impl Drop for Bad {
+        fn drop(&mut self) {
+            if self.0 {
+                resume_unwind(Box::new(7_u8));
+            }
+        }
+    }
+
+    everywhere(|| {
+        let inside = Inside::default();
+        let caught = catch_unwind(AssertUnwindSafe(|| {
+            try_scope::<_, (), _>(|s| {
+                s.spawn(|| {
+                    let _inside = inside.enter();
+                    task::shield(|| sleep(4 * SHORT));
+                    Ok(())
+                });
+                task::shield(|| eventually("it has begun", || inside.get() == 1));
+                let failed = s.spawn(|| Err::<(), _>(Bad(false)));
+                task::shield(|| eventually("it has failed", || failed.is_finished()));
+                Err(Bad(true))
+            })
+        }));
+        assert_eq!(inside.get(), 0);
+        assert!(caught.is_err_and(|payload| payload.is::<u8>()));
+    });
+}
+
 /// A failed task gives no value, and its siblings' are kept.
 #[test]
 fn joins_in_a_scope_that_may_fail() {

@@ -74,10 +74,11 @@ where
     };
     let result =
         catch_unwind(AssertUnwindSafe(|| enclose(None, Some(&scope.has_failed), || f(&scope))));
+    let mut late = None;
     let result = match result {
         Ok(Some(Ok(value))) => Ok(Some(value)),
         Ok(Some(Err(error))) => {
-            scope.fail(Failure::Error(error));
+            late = scope.fail(Failure::Error(error));
             Ok(None)
         }
         Ok(None) => Ok(None),
@@ -87,6 +88,8 @@ where
         }
     };
     scope.children.wait();
+    // Not before: its destructor may unwind, and the tasks borrow from here.
+    drop(late);
     let value = result.unwrap_or_else(|payload| resume_unwind(payload));
     raise_if_due_here();
     let first = scope.first.lock().take();
@@ -148,17 +151,20 @@ impl<'scope, E: Send> TryScope<'scope, '_, E> {
 
     /// Calls a task's closure, and takes its failure.
     fn guard<T>(&self, f: impl FnOnce() -> Result<T, E>) -> Result<T, Cancelled> {
-        match catch_unwind(AssertUnwindSafe(f)) {
+        let late = match catch_unwind(AssertUnwindSafe(f)) {
             Ok(Ok(value)) => return Ok(value),
             Ok(Err(error)) => self.fail(Failure::Error(error)),
             Err(payload) if payload.is::<Cancelled>() => resume_unwind(payload),
             Err(payload) => self.fail(Failure::Panic(payload)),
-        }
+        };
+        drop(late);
         Err(Cancelled::of_task())
     }
 
-    /// Notes the first failure, and ends the rest.
-    fn fail(&self, failure: Failure<E>) {
+    /// Notes the first failure, and ends the rest. A later one comes back: to drop it is to call
+    /// the user's code.
+    #[must_use]
+    fn fail(&self, failure: Failure<E>) -> Option<Failure<E>> {
         let late = {
             let mut first = self.first.lock();
             if first.is_none() {
@@ -168,11 +174,10 @@ impl<'scope, E: Send> TryScope<'scope, '_, E> {
                 Some(failure)
             }
         };
-        // Dropped without the lock.
-        drop(late);
         self.has_failed.store(true, Ordering::Relaxed);
         self.children.wake_owner();
         self.children.cancel();
+        late
     }
 }
 
