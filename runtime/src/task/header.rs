@@ -490,8 +490,10 @@ unsafe fn run<F: FnOnce() -> T, T, A: After>(task: NonNull<Header>) {
     let before = loop {
         match header.state.transition_to_finishing() {
             Some(before) => break before,
-            // SAFETY: the result is ours yet.
-            None => monitor::call_all(header, unsafe { TaskRef(task).exit() }),
+            None => and_late_locals(header, || {
+                // SAFETY: the result is ours yet.
+                monitor::call_all(header, unsafe { TaskRef(task).exit() });
+            }),
         }
     };
     let end = if before.is_joinable() {
@@ -499,7 +501,7 @@ unsafe fn run<F: FnOnce() -> T, T, A: After>(task: NonNull<Header>) {
     } else {
         // SAFETY: without a handle the result is ours (invariant 2).
         let result = unsafe { ManuallyDrop::take(&mut (*stage.get()).result) };
-        discard(result);
+        and_late_locals(header, || discard(result));
         if panicked { End::DetachedPanic } else { End::Detached }
     };
     // SAFETY: only the body takes it, once, here.
@@ -522,6 +524,12 @@ fn and_locals<T>(header: &Header, f: impl FnOnce() -> T) -> T {
     // Asked afterwards: they may come while it runs.
     let _locals = Locals(header);
     f()
+}
+
+/// The same for what the user's code does after the closure, when other keys may be used than
+/// before: what is left in the header is dropped by whoever has the last reference, anywhere.
+fn and_late_locals(header: &Header, f: impl FnOnce()) {
+    discard(catch_unwind(AssertUnwindSafe(|| and_locals(header, f))));
 }
 
 /// Drops a result that nobody asked for. A panic of its destructor ends here (the hook has reported

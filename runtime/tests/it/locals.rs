@@ -9,7 +9,7 @@ use sedge::task::{self, Cancelled};
 use sedge::task_local;
 use sedge_runtime as sedge;
 
-use crate::support::{Count, OnDrop, bounded, runtime};
+use crate::support::{Count, OnDrop, bounded, eventually, runtime, thread_id};
 
 #[test]
 fn every_task_has_its_own() {
@@ -126,6 +126,60 @@ fn values_are_dropped_at_the_end() {
                 assert!(order.is_empty() || order == ["second", "late", "first"], "{order:?}");
             }
         });
+    });
+}
+
+/// Made by a monitor, or by the destructor of a result, after the others have gone: dropped at home
+/// all the same, and not by who happens to have the last reference to the task.
+#[test]
+fn late_values_are_dropped_at_home() {
+    #[derive(Clone)]
+    struct Drops {
+        at_home: Count,
+        elsewhere: Count,
+    }
+
+    struct Home(i64, Drops);
+
+    impl Drop for Home {
+        fn drop(&mut self) {
+            let Drops { at_home, elsewhere } = &self.1;
+            if thread_id() == self.0 { at_home } else { elsewhere }.add();
+        }
+    }
+
+    task_local! {
+        static LATE: RefCell<Option<Rc<Home>>> = RefCell::default();
+    }
+
+    bounded(|| {
+        let runtime = runtime(1);
+        let drops = Drops { at_home: Count::new(), elsewhere: Count::new() };
+        let make = {
+            let drops = drops.clone();
+            move || LATE.set(Some(Rc::new(Home(thread_id(), drops.clone()))))
+        };
+
+        let monitored = runtime.spawn(task::park);
+        let reference = monitored.task();
+        let in_monitor = make.clone();
+        monitored.on_exit(move |_| in_monitor());
+        reference.unpark();
+        monitored.join().unwrap();
+        drop(reference);
+
+        let detached = runtime.spawn(|| {
+            task::park();
+            OnDrop(make)
+        });
+        let reference = detached.task();
+        let tasks = || runtime.metrics().homes.iter().sum::<usize>();
+        eventually("it has begun", || tasks() == 1);
+        drop(detached);
+        reference.unpark();
+        eventually("it has ended", || tasks() == 0);
+        drop(reference);
+        assert_eq!((drops.at_home.get(), drops.elsewhere.get()), (2, 0));
     });
 }
 
