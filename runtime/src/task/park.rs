@@ -157,9 +157,15 @@ pub fn yield_now() {
             raise_if_due(task);
             suspend(task, Suspend::Yield);
         }
-        #[expect(clippy::disallowed_methods, reason = "there is no task here")]
-        None => thread::yield_now(),
+        None => yield_thread(),
     }
+}
+
+#[cold]
+#[expect(clippy::disallowed_methods, reason = "there is no task here")]
+fn yield_thread() {
+    raise_if_due_here();
+    thread::yield_now();
 }
 
 /// Gives the worker back.

@@ -48,7 +48,14 @@ fn every_wait_is_ended() {
         let a = Source::new(a).unwrap();
         assert!(timeout(SHORT, || a.readable()).is_err());
         assert!(timeout(SHORT, || a.reading().timeout(Some(LONG)).ready()).is_err());
+        assert!(timeout(SHORT, yield_for_ever).is_err());
     });
+}
+
+fn yield_for_ever() {
+    loop {
+        task::yield_now();
+    }
 }
 
 #[test]
@@ -179,6 +186,7 @@ fn inside_no_park_too() {
                 let (a, _b) = UnixStream::pair().unwrap();
                 let a = Source::new(a).unwrap();
                 assert!(timeout(SHORT, || a.readable()).is_err());
+                assert!(timeout(SHORT, yield_for_ever).is_err());
                 done.add();
             });
             task::park();
