@@ -82,10 +82,18 @@ impl<T> JoinHandle<T> {
     /// });
     /// ```
     pub fn join(self) -> thread::Result<T> {
+        if self.wait_for_end() { self.into_result() } else { Err(Box::new(Cancelled::of_task())) }
+    }
+
+    /// What comes before the result can be taken. False if the wait ended early.
+    pub(super) fn wait_for_end(&self) -> bool {
         wait::checkpoint();
-        if !self.wait() {
-            return Err(Box::new(Cancelled::of_task()));
-        }
+        self.wait()
+    }
+
+    /// The result of a task that was [waited for](Self::wait_for_end).
+    pub(super) fn into_result(self) -> thread::Result<T> {
+        assert!(self.is_finished(), "the task was waited for");
         let handle = ManuallyDrop::new(self);
         // SAFETY: `FINISHED` was seen while the handle existed, so the result is the handle's; it
         // is taken once, as the handle is gone.

@@ -242,6 +242,30 @@ fn deadlines_are_inherited() {
     });
 }
 
+/// A task that sees the deadline first ends, and wakes who joins it: no `Cancelled` of its own.
+#[test]
+fn joins_under_an_inherited_deadline() {
+    const ROUNDS: usize = 20;
+    everywhere(|| {
+        for _ in 0..ROUNDS {
+            let joined = AtomicUsize::new(0);
+            let result = timeout(SHORT, || {
+                scope(|s| {
+                    let checking = s.spawn(|| {
+                        loop {
+                            task::check();
+                        }
+                    });
+                    let _: Result<(), _> = checking.join();
+                    joined.fetch_add(1, Ordering::SeqCst);
+                });
+            });
+            assert!(result.is_err());
+            assert_eq!(joined.into_inner(), 0);
+        }
+    });
+}
+
 #[test]
 fn a_token_around_a_scope() {
     everywhere(|| {

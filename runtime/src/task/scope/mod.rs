@@ -192,7 +192,13 @@ impl<T> ScopedJoinHandle<'_, T> {
     ///
     /// See [`Scope::spawn`].
     pub fn join(mut self) -> thread::Result<T> {
-        self.handle.take().expect(TAKEN).join()
+        // Should the wait unwind, this is dropped as a whole: a panic of the task's is noted.
+        if !self.handle().wait_for_end() {
+            return Err(Box::new(Cancelled::of_task()));
+        }
+        let result = self.handle.take().expect(TAKEN).into_result();
+        raise_if_cancelled(&result);
+        result
     }
 
     /// Tells the task to stop. As [`JoinHandle::cancel`].
@@ -241,6 +247,14 @@ impl<T> ScopedJoinHandle<'_, T> {
 
     fn handle(&self) -> &JoinHandle<T> {
         self.handle.as_ref().expect(TAKEN)
+    }
+}
+
+/// What has ended a task of the scope, a deadline that it has inherited say, may be due in the
+/// caller, too, who is then told of that and not of the task.
+fn raise_if_cancelled<T>(result: &thread::Result<T>) {
+    if result.as_ref().is_err_and(|payload| payload.is::<Cancelled>()) {
+        raise_if_due_here();
     }
 }
 

@@ -8,6 +8,7 @@ use std::{any, fmt, thread};
 use parking_lot::Mutex;
 
 use super::children::Children;
+use super::raise_if_cancelled;
 use crate::primitive::{AtomicBool, Ordering};
 use crate::task::{Builder, Cancelled, JoinHandle, Task, enclose, raise_if_due_here};
 
@@ -222,6 +223,7 @@ impl<T> TryJoinHandle<'_, T> {
     /// See [`try_scope()`].
     pub fn join(self) -> Result<T, Cancelled> {
         let result: thread::Result<_> = self.handle.join();
+        raise_if_cancelled(&result);
         result.unwrap_or_else(|_cancelled| Err(Cancelled::of_task()))
     }
 
