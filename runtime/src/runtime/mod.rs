@@ -43,6 +43,7 @@ use crate::context;
 use crate::scheduler::{Seat, Shared, Worker};
 use crate::stack::StackSize;
 use crate::task::{self, JoinHandle, spawn_root};
+use crate::wait;
 
 pub use builder::Builder;
 pub(crate) use default::default;
@@ -352,7 +353,9 @@ where
     // nothing of it is left when this frame goes. Should the loop panic, the process ends
     // (`WorkerThread::run`).
     let handle = unsafe { spawn_root(worker, stack, f) };
+    let passing_on = wait::pass_wakes_on(handle.waker());
     worker.run(Worker::root_has_ended);
+    drop(passing_on);
     Ok(handle.join())
 }
 

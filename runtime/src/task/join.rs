@@ -7,6 +7,7 @@
 
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
+use std::task::Waker;
 use std::thread;
 
 use super::handle::{Counted, Task};
@@ -223,6 +224,11 @@ impl<T> JoinHandle<T> {
     pub fn task(&self) -> Task {
         // SAFETY: the handle's reference keeps the header.
         Task::green(unsafe { Counted::from_borrowed(self.task) })
+    }
+
+    pub(crate) fn waker(&self) -> Waker {
+        // SAFETY: as above.
+        unsafe { Counted::from_borrowed(self.task) }.into_waker()
     }
 
     pub(super) fn id(&self) -> TaskId {

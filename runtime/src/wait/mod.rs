@@ -28,7 +28,7 @@
 mod limit;
 mod queue;
 mod thread;
-pub(crate) use thread::Parker;
+pub(crate) use thread::{Parker, pass_wakes_on};
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -2,6 +2,9 @@
 //!
 //! One parker a thread, made at its first wait. Its token is apart from `std::thread::park`'s,
 //! which belongs to the user.
+//!
+//! While a root task runs as a part of the thread's code, the thread's wakes are the task's, too: a
+//! token around `run` knows the thread only.
 
 use std::sync::Arc;
 use std::task::{Wake, Waker};
@@ -16,6 +19,7 @@ use crate::context;
 pub(crate) struct Parker {
     woken: Mutex<bool>,
     condvar: Condvar,
+    root: Mutex<Option<Waker>>,
 }
 
 impl Wake for Parker {
@@ -26,7 +30,25 @@ impl Wake for Parker {
     fn wake_by_ref(self: &Arc<Self>) {
         *self.woken.lock() = true;
         self.condvar.notify_one();
+        let root = self.root.lock().clone();
+        root.into_iter().for_each(Waker::wake);
     }
+}
+
+/// Has the wakes of the calling thread wake `root`, too, until the guard is dropped.
+pub(crate) fn pass_wakes_on(root: Waker) -> impl Drop {
+    struct Stop(Option<Arc<Parker>>);
+
+    impl Drop for Stop {
+        fn drop(&mut self) {
+            let root = self.0.as_ref().and_then(|parker| parker.root.lock().take());
+            drop(root);
+        }
+    }
+
+    let parker = context::thread_parker();
+    parker.iter().for_each(|parker| *parker.root.lock() = Some(root.clone()));
+    Stop(parker)
 }
 
 impl Parker {

@@ -73,6 +73,36 @@ fn waits_with_a_limit_are_ended() {
     cancelled_everywhere(|| assert!(timeout(LONG, || sleep(2 * LONG)).is_err()));
 }
 
+/// The runtime's root task is a part of the code that the token was given, though it is the thread
+/// that the token knows.
+#[test]
+fn around_a_whole_runtime() {
+    fn ends(run: impl FnOnce(Count)) {
+        let (token, begun) = (CancelToken::new(), Count::new());
+        let canceller = std::thread::spawn({
+            let (token, begun) = (token.clone(), begun.clone());
+            move || {
+                eventually("it has begun", || begun.is_set());
+                token.cancel();
+            }
+        });
+        assert!(token.run_until_cancelled(|| run(begun)).is_err());
+        canceller.join().unwrap();
+    }
+
+    // The only worker's next task: it begins once the root waits.
+    let tell = |begun: Count| task::spawn_local(move || begun.add());
+    let own = sedge::runtime::Builder::new().workers(1);
+    bounded(move || ends(|begun| own.run(|| (tell(begun), task::park()).1).unwrap()));
+    bounded(move || {
+        let runtime = runtime(1);
+        ends(|begun| {
+            let scope = || task::scope(|s| drop(s.spawn(task::park)));
+            runtime.run(|| (tell(begun), scope()).1).unwrap();
+        });
+    });
+}
+
 #[test]
 fn the_outermost_of_several_is_told() {
     bounded(|| {
