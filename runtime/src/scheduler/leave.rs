@@ -21,8 +21,9 @@ impl Worker {
     }
 
     /// A guest goes: the local tasks that it has spawned, which run nowhere else, are cancelled,
-    /// and it stays until they have ended.
+    /// as are those that these still spawn, and it stays until all have ended.
     pub(crate) fn end_local_tasks(&self) {
+        self.leaving.set(true);
         let claimed: Vec<_> = self.owned.borrow().iter().filter_map(TaskRef::cancel).collect();
         claimed.into_iter().for_each(|claimed| self.schedule(claimed));
         self.run(|worker| {

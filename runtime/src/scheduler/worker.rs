@@ -72,6 +72,8 @@ pub(crate) struct Worker {
     pub(super) searching: Cell<bool>,
     /// Whether it has cancelled its tasks because the runtime stops.
     pub(super) stopping: Cell<bool>,
+    /// Whether it is a guest that goes, and cancels what it still spawns.
+    pub(super) leaving: Cell<bool>,
     /// The root task, and whether it has ended.
     root: Cell<Option<TaskRef>>,
     root_ended: Cell<bool>,
@@ -104,6 +106,7 @@ impl Worker {
             ids: Cell::new((0, 0)),
             searching: Cell::new(false),
             stopping: Cell::new(false),
+            leaving: Cell::new(false),
             root: Cell::new(None),
             root_ended: Cell::new(false),
             sleep_limit: Cell::new(None),
@@ -271,7 +274,7 @@ impl Worker {
         } else {
             self.house(task);
         }
-        if self.shared.phase() != Phase::Running {
+        if self.shared.phase() != Phase::Running || self.leaving.get() {
             // Nobody else holds it: it is active, so there is nothing to schedule.
             assert!(task.cancel().is_none(), "a fresh task is active");
         }

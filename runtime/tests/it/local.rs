@@ -98,6 +98,33 @@ fn values_are_dropped_at_home() {
     });
 }
 
+/// What a local task spawns while a guest thread ends it is ended, too.
+#[test]
+fn a_guest_ends_what_comes_late() {
+    bounded(|| {
+        let runtime = runtime(1);
+        let dropped = Count::new();
+        let tell = dropped.clone();
+        runtime
+            .run(|| {
+                spawn_local(move || {
+                    let _tell = OnDrop(|| {
+                        let _late = OnDrop(|| tell.add());
+                        let tell = tell.clone();
+                        spawn_local(move || {
+                            let _tell = OnDrop(|| tell.add());
+                            task::park();
+                        });
+                    });
+                    task::park();
+                });
+                spawn_local(task::yield_now).join().unwrap();
+            })
+            .unwrap();
+        assert_eq!(dropped.get(), 1, "a cancelled task does not begin");
+    });
+}
+
 /// A guest thread takes its local tasks with it.
 #[test]
 fn a_guest_ends_its_local_tasks() {
