@@ -41,6 +41,7 @@ use std::time::{Duration, Instant};
 use super::cancel::Cancelled;
 use super::park::suspend;
 use super::{Suspend, TaskRef};
+use crate::abort::AbortOnUnwind;
 use crate::primitive::{AtomicBool, Ordering};
 use crate::{clock, context};
 
@@ -119,8 +120,21 @@ impl<'a> Leave<'a> {
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
         // SAFETY: as above.
-        unsafe { (*self.frames).innermost.set(self.frame.outer) };
+        let innermost = unsafe { &(*self.frames).innermost };
+        if !ptr::eq(innermost.get(), self.frame) {
+            end_out_of_order();
+        }
+        innermost.set(self.frame.outer);
     }
+}
+
+/// Frames nest as their callers do, unless these are on stacks that another crate switches between:
+/// one that stayed in the list would be found when it is gone.
+#[cold]
+fn end_out_of_order() {
+    drop(AbortOnUnwind(
+        "timeouts, tokens or scopes end in another order than they were entered in",
+    ));
 }
 
 /// Calls `f` in a frame that is due at `deadline`, if there is one, and that nobody catches: what

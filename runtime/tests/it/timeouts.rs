@@ -2,17 +2,20 @@
 
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use corosensei::stack::{Stack, StackPointer};
+use corosensei::{Coroutine, Yielder};
 use sedge::io::Source;
 use sedge::task::{self, Cancelled};
 use sedge::time::{Elapsed, sleep, timeout, timeout_at};
 use sedge_runtime as sedge;
 
-use crate::support::{Count, OnDrop, bounded, runtime};
+use crate::support::{Count, OnDrop, bounded, child, is_child, output_of, runtime};
 
 const SHORT: Duration = Duration::from_millis(5);
 const LONG: Duration = Duration::from_secs(3600);
@@ -327,6 +330,47 @@ fn around_a_whole_runtime() {
         assert!(timeout(SHORT, || runtime.run(|| sleep(LONG))).is_err());
         assert_eq!(runtime.run(|| 3).unwrap(), 3);
     });
+}
+
+/// Stacks of another crate's let frames cross, in safe code: no frame is used that is gone.
+#[test]
+fn frames_that_cross_end_the_process() {
+    if !is_child("timeouts::frames_that_cross_end_the_process") {
+        let output = output_of(&mut child("timeouts::frames_that_cross_end_the_process"));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{stderr}");
+        assert!(stderr.contains("in another order"), "{stderr}");
+        return;
+    }
+    /// Never freed.
+    struct Leaked(StackPointer);
+
+    impl Leaked {
+        const BYTES: usize = 256 << 10;
+
+        fn new() -> Self {
+            let memory = vec![0_u128; Self::BYTES / size_of::<u128>()].leak();
+            Self(StackPointer::new(memory.as_ptr_range().end.addr()).unwrap())
+        }
+    }
+
+    // SAFETY: nothing else uses this memory, and what runs on it here is shallow.
+    unsafe impl Stack for Leaked {
+        fn base(&self) -> StackPointer {
+            self.0
+        }
+
+        fn limit(&self) -> StackPointer {
+            StackPointer::new(self.0.get() - Self::BYTES).unwrap()
+        }
+    }
+
+    let mut inner = Coroutine::with_stack(Leaked::new(), |yielder: &Yielder<(), ()>, ()| {
+        let _ = timeout(LONG, || yielder.suspend(()));
+    });
+    inner.resume(());
+    let _ = timeout(LONG, || inner.resume(()));
+    let _ = timeout(SHORT, task::park);
 }
 
 /// Many at once, each nested in another, all due within a moment.
