@@ -430,6 +430,10 @@ impl Worker {
         true
     }
 
+    pub(crate) fn runs_root_or_none(&self) -> bool {
+        self.current.get().is_none_or(|task| self.root.get() == Some(task))
+    }
+
     pub(crate) fn is_of(&self, shared: &Shared) -> bool {
         ptr::eq(Arc::as_ptr(&self.shared), shared)
     }

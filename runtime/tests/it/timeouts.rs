@@ -238,6 +238,31 @@ fn blocking_sees_the_timeout_of_its_task() {
     });
 }
 
+/// The root task of a runtime in there is a part of the closure, its other tasks are not.
+#[test]
+fn a_runtime_in_blocking() {
+    bounded(|| {
+        sedge::run(|| {
+            let swallowed = Count::new();
+            let in_blocking = || {
+                let run = sedge::runtime::Builder::new().workers(1).run(|| {
+                    while !task::is_cancelled() {}
+                    let other = sedge::spawn(|| {
+                        task::check();
+                        task::is_cancelled()
+                    });
+                    assert!(!other.join().unwrap());
+                    swallowed.add();
+                    task::check();
+                });
+                run.unwrap();
+            };
+            assert!(timeout(SHORT, || sedge::blocking(in_blocking)).is_err());
+            assert_eq!(swallowed.get(), 1);
+        });
+    });
+}
+
 /// A loop that never has to wait is ended all the same.
 #[test]
 fn a_busy_loop_of_calls_is_ended() {
