@@ -308,6 +308,33 @@ fn a_shielded_scope() {
     });
 }
 
+/// Where it is written to may wait, and the tasks that end meanwhile are not held up.
+#[test]
+fn a_scope_is_written_slowly() {
+    struct Slow;
+
+    impl std::fmt::Write for Slow {
+        fn write_str(&mut self, _: &str) -> std::fmt::Result {
+            sleep(Duration::from_millis(1));
+            Ok(())
+        }
+    }
+
+    bounded(|| {
+        let on_one = sedge::runtime::Builder::new().workers(1);
+        let written = on_one.run(|| {
+            scope(|s| {
+                let tasks: Vec<_> =
+                    (0..100).map(|n| s.spawn(move || sleep(Duration::from_millis(n)))).collect();
+                while tasks.iter().any(|task| !task.is_finished()) {
+                    std::fmt::write(&mut Slow, format_args!("{s:?}")).unwrap();
+                }
+            });
+        });
+        written.unwrap();
+    });
+}
+
 /// Spawned into a scope that is cancelled already: it does not begin.
 #[test]
 fn a_late_task_of_a_cancelled_scope() {

@@ -7,8 +7,8 @@
 //! the result unless its handle has that. It takes itself out of the list, and then off the count.
 #![expect(unsafe_code, reason = "tasks point to the list on their owner's stack")]
 
-use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::{fmt, io};
 
 use parking_lot::Mutex;
 use slab::Slab;
@@ -22,7 +22,6 @@ use crate::wait::{self, Waiter};
 use crate::{context, scheduler};
 
 /// See the module.
-#[derive(Debug)]
 pub(super) struct Children {
     count: Count,
     list: Mutex<List>,
@@ -30,7 +29,7 @@ pub(super) struct Children {
     panicked: AtomicBool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct List {
     tasks: Slab<TaskRef>,
     /// Those that come now are cancelled, too.
@@ -123,6 +122,13 @@ impl Children {
     /// Whether one has panicked that nobody joined.
     pub(super) fn has_panicked(&self) -> bool {
         self.panicked.load(Ordering::Relaxed)
+    }
+}
+
+/// Without the list: what is written to may wait, and a task that ends needs the list's lock.
+impl fmt::Debug for Children {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Children").field("count", &self.count).finish_non_exhaustive()
     }
 }
 
