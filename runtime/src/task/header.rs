@@ -522,8 +522,11 @@ fn and_locals<T>(header: &Header, f: impl FnOnce() -> T) -> T {
     }
 
     // Asked afterwards: they may come while it runs.
-    let _locals = Locals(header);
-    f()
+    let locals = Locals(header);
+    let value = f();
+    // The compiler leaks what is on its way out when a destructor unwinds, so it is a local yet.
+    drop(locals);
+    value
 }
 
 /// The same for what the user's code does after the closure, when other keys may be used than

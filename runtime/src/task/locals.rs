@@ -175,8 +175,11 @@ impl Locals {
             }
         }
 
-        let _rest = Rest(self);
-        f()
+        let rest = Rest(self);
+        let value = f();
+        // Explicitly: the compiler leaks what is on its way out when a destructor unwinds.
+        drop(rest);
+        value
     }
 }
 

@@ -204,6 +204,48 @@ fn panics_of_initialisers() {
     });
 }
 
+/// The task has returned by then: what it returned is dropped.
+#[test]
+fn a_panic_of_a_destructor_drops_the_result() {
+    struct Unwinds;
+
+    impl Drop for Unwinds {
+        fn drop(&mut self) {
+            std::panic::resume_unwind(Box::new(()));
+        }
+    }
+
+    task_local! {
+        static UNWINDS: Unwinds = Unwinds;
+    }
+
+    bounded(|| {
+        sedge::run(|| {
+            let dropped = Count::new();
+            let result = || {
+                UNWINDS.with(|_| ());
+                let tell = dropped.clone();
+                OnDrop(move || tell.add())
+            };
+            assert!(
+                sedge::spawn({
+                    let dropped = dropped.clone();
+                    move || {
+                        UNWINDS.with(|_| ());
+                        OnDrop(move || dropped.add())
+                    }
+                })
+                .join()
+                .is_err()
+            );
+            assert_eq!(dropped.get(), 1);
+            let caught = catch_unwind(AssertUnwindSafe(|| sedge::blocking(result)));
+            assert!(caught.is_err());
+            assert_eq!(dropped.get(), 2);
+        });
+    });
+}
+
 #[test]
 fn a_panic_of_a_destructor_drops_the_others() {
     type Destructor = Option<OnDrop<Box<dyn FnMut()>>>;
