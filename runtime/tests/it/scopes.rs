@@ -266,6 +266,27 @@ fn joins_under_an_inherited_deadline() {
     });
 }
 
+/// A destructor in mid-unwind is not ended, and neither are the tasks that it needs.
+#[test]
+fn a_scope_in_mid_unwind() {
+    everywhere(|| {
+        let done = Count::new();
+        let result = timeout(SHORT, || {
+            let _on_drop = OnDrop(|| {
+                scope(|s| {
+                    s.spawn(|| {
+                        sleep(SHORT);
+                        done.add();
+                    });
+                });
+            });
+            task::park();
+        });
+        assert!(result.is_err());
+        assert_eq!(done.get(), 1);
+    });
+}
+
 #[test]
 fn a_token_around_a_scope() {
     everywhere(|| {

@@ -15,11 +15,11 @@ use slab::Slab;
 
 use super::count::Count;
 use crate::abort::AbortOnUnwind;
+use crate::scheduler;
 use crate::task::builder::Builder;
 use crate::task::header::{After, End};
 use crate::task::{Claimed, JoinHandle, TaskRef, interrupt};
 use crate::wait::{self, Waiter};
-use crate::{context, scheduler};
 
 /// See the module.
 pub(super) struct Children {
@@ -63,7 +63,8 @@ impl Children {
         F: FnOnce() -> T,
     {
         let admitted = builder.admit_here()?;
-        let deadline = context::with_frames(interrupt::Frames::deadline);
+        // In a destructor that runs in mid-unwind the caller has none, nor have they.
+        let deadline = interrupt::due_at();
         let f = move || interrupt::limit(deadline, f);
         self.count.add_one();
         let (made, handle) = {
