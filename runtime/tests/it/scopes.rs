@@ -393,7 +393,7 @@ fn the_first_error_is_returned() {
                 eventually("they run", || inside.get() == 5);
                 Err::<(), _>("first")
             });
-            task::park();
+            sleep(LONG);
             Err("the scope's closure is ended, too")
         });
         assert_eq!(result, Err("first"));
