@@ -28,14 +28,19 @@ fn echo(mut stream: impl Read + Write) -> io::Result<()> {
     }
 }
 
-fn between_tasks(iterations: u64) -> io::Result<Duration> {
+fn between_tasks(iterations: u64, read_timeout: Option<Duration>) -> io::Result<Duration> {
     use sedge::net::{TcpListener, TcpStream};
 
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
-    let server = sedge::spawn(move || echo(listener.accept()?.0));
+    let server = sedge::spawn(move || {
+        let stream = listener.accept()?.0;
+        stream.set_read_timeout(read_timeout)?;
+        echo(stream)
+    });
     let stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
+    stream.set_read_timeout(read_timeout)?;
     let elapsed = exchange(stream, iterations)?;
     server.join().expect("it returns its errors")?;
     Ok(elapsed)
@@ -56,14 +61,18 @@ fn between_threads(iterations: u64) -> io::Result<Duration> {
 
 fn round_trip(c: &mut Criterion) {
     let mut group = c.benchmark_group("tcp round trip");
-    for workers in [1, 2] {
-        group.bench_function(format!("tasks/{workers} workers"), |b| {
+    let mut bench = |name, workers, read_timeout| {
+        group.bench_function(format!("{name}/{workers} workers"), |b| {
             b.iter_custom(|iterations| {
-                let run = Builder::new().workers(workers).run(|| between_tasks(iterations));
+                let exchange = || between_tasks(iterations, read_timeout);
+                let run = Builder::new().workers(workers).run(exchange);
                 run.and_then(|elapsed| elapsed).expect("loopback works")
             });
         });
-    }
+    };
+    bench("tasks", 1, None);
+    bench("tasks with a read timeout", 1, Some(Duration::from_secs(3600)));
+    bench("tasks", 2, None);
     group.bench_function("threads", |b| {
         b.iter_custom(|iterations| between_threads(iterations).expect("loopback works"));
     });
