@@ -2,11 +2,12 @@
 #![expect(unsafe_code, reason = "a root task borrows from its caller, who waits for it")]
 
 use std::io;
+use std::ptr::NonNull;
 
 use super::TaskRef;
+use super::extras::ExtrasSlot;
 use super::header::{After, Attributes, Nothing};
 use super::join::JoinHandle;
-use super::locals::{Locals, inherited_locals};
 use crate::scheduler::{self, Shared, Worker};
 use crate::stack::StackSize;
 use crate::{context, runtime};
@@ -291,7 +292,7 @@ impl Builder {
         T: 'static,
     {
         let stack_size = self.stack_size.map(StackSize::new).transpose()?;
-        let locals = inherited_locals();
+        let extras = ExtrasSlot::of_spawned(self.name);
         let (id, stack, stack_size) = context::with_worker(|worker| {
             let worker = worker.filter(|worker| worker.current().is_some()).ok_or_else(|| {
                 let text = "only a task can spawn a local one: call `run` on this thread, or spawn";
@@ -300,11 +301,11 @@ impl Builder {
             let size = stack_size.unwrap_or(worker.shared().config.stack_size);
             worker.admit_local(size).map(|(id, stack)| (id, stack, size))
         })?;
-        let attributes = Attributes { id, name: self.name, stack_size, migrating: false, locals };
+        let attributes = Attributes { id, extras, stack_size, migrating: false };
         // SAFETY: `'static`. It starts on this thread, below, and does not migrate; a handle stays
         // here if the result is not `Send`.
         let (task, handle) = unsafe {
-            let task = TaskRef::create(attributes, f, Nothing);
+            let (task, _) = TaskRef::create(attributes, f, Nothing);
             (task, JoinHandle::new(task))
         };
         context::with_worker(|worker| worker.expect("it was there").start_local(stack, task));
@@ -329,14 +330,13 @@ impl Builder {
     }
 
     /// Takes what the task needs from the runtime that the caller spawns into.
-    pub(super) fn admit_here(self) -> io::Result<Admitted> {
-        // The user's code clones them, so not where nothing may switch.
-        let locals = inherited_locals();
+    pub(super) fn admit_here(mut self) -> io::Result<Admitted> {
+        let extras = ExtrasSlot::of_spawned(self.name.take());
         let mut admitted = context::with_runtime(|worker, shared| match shared {
             Some(shared) => self.admit(worker, shared),
             None => self.admit(None, runtime::default()?),
         })?;
-        admitted.attributes.locals = locals;
+        admitted.attributes.extras = extras;
         Ok(admitted)
     }
 
@@ -345,14 +345,14 @@ impl Builder {
     /// # Errors
     ///
     /// As [`spawn`](Self::spawn).
-    pub(crate) fn spawn_into<F, T>(self, shared: &Shared, f: F) -> io::Result<JoinHandle<T>>
+    pub(crate) fn spawn_into<F, T>(mut self, shared: &Shared, f: F) -> io::Result<JoinHandle<T>>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let locals = inherited_locals();
+        let extras = ExtrasSlot::of_spawned(self.name.take());
         let mut admitted = context::with_worker(|worker| self.admit(worker, shared))?;
-        admitted.attributes.locals = locals;
+        admitted.attributes.extras = extras;
         // SAFETY: `'static` and `Send`; the caller keeps `shared`.
         unsafe {
             let (made, handle) = admitted.make(f, Nothing);
@@ -361,7 +361,8 @@ impl Builder {
         }
     }
 
-    /// Takes what the task needs from `shared`; `worker` is the caller's, if it has one.
+    /// Takes what the task needs from `shared`; `worker` is the caller's, if it has one. Its extras
+    /// come later: to drop them may wait.
     fn admit(self, worker: Option<&Worker>, shared: &Shared) -> io::Result<Admitted> {
         if shared.is_starving() {
             return Err(shared.starving_error());
@@ -375,8 +376,7 @@ impl Builder {
             None => shared.admit_from_outside()?,
         };
         let migrating = self.migrating || shared.config.migrating;
-        let attributes =
-            Attributes { id, name: self.name, stack_size, migrating, locals: Locals::default() };
+        let attributes = Attributes { id, extras: ExtrasSlot::default(), stack_size, migrating };
         Ok(Admitted { shared, attributes })
     }
 }
@@ -391,31 +391,38 @@ pub(super) struct Admitted {
 
 /// A task that was made, and is yet to be given to its runtime.
 #[must_use = "a task that is not submitted never runs"]
-pub(super) struct Made {
+pub(super) struct Made<A> {
     shared: *const Shared,
     task: TaskRef,
+    after: NonNull<A>,
 }
 
 impl Admitted {
     /// # Safety
     ///
     /// As [`TaskRef::create`]; and what is made is submitted.
-    pub(super) unsafe fn make<F, T, A>(self, f: F, after: A) -> (Made, JoinHandle<T>)
+    pub(super) unsafe fn make<F, T, A>(self, f: F, after: A) -> (Made<A>, JoinHandle<T>)
     where
         F: FnOnce() -> T,
         A: After,
     {
         // SAFETY: the caller's word; `create` gives the handle its reference.
         unsafe {
-            let task = TaskRef::create(self.attributes, f, after);
-            (Made { shared: self.shared, task }, JoinHandle::new(task))
+            let (task, after) = TaskRef::create(self.attributes, f, after);
+            (Made { shared: self.shared, task, after }, JoinHandle::new(task))
         }
     }
 }
 
-impl Made {
+impl<A> Made<A> {
     pub(super) fn task(&self) -> TaskRef {
         self.task
+    }
+
+    /// What is done at the task's end.
+    pub(super) fn after(&mut self) -> &mut A {
+        // SAFETY: nobody else knows of it before the task is submitted.
+        unsafe { self.after.as_mut() }
     }
 
     /// # Safety
@@ -439,14 +446,13 @@ where
 {
     let attributes = Attributes {
         id: worker.next_id(),
-        name: Some("root".into()),
+        extras: ExtrasSlot::of_spawned(Some("root".into())),
         stack_size,
         migrating: false,
-        locals: Locals::default(),
     };
     // SAFETY: the caller's word.
     unsafe {
-        let task = TaskRef::create(attributes, f, Nothing);
+        let (task, _) = TaskRef::create(attributes, f, Nothing);
         // It is a part of the caller's code.
         task.frames.adopt(&*context::thread_frames());
         worker.adopt_root(task);

@@ -8,7 +8,7 @@ use std::fmt;
 use once_cell::race::OnceBox;
 use parking_lot::Mutex;
 
-use super::locals::Locals;
+use super::locals::{self, Locals};
 use super::monitor::Monitor;
 
 /// See the module.
@@ -24,8 +24,19 @@ pub(super) struct Extras {
 pub(super) struct ExtrasSlot(OnceBox<Extras>);
 
 impl ExtrasSlot {
-    /// Empty where there is neither a name nor a value.
-    pub(super) fn new(name: Option<Box<str>>, locals: Locals) -> Self {
+    /// Of a task that the caller spawns under this name: with the task-locals that it inherits. They
+    /// are cloned by the user's code, so not where nothing may switch.
+    #[inline]
+    pub(super) fn of_spawned(name: Option<Box<str>>) -> Self {
+        if name.is_none() && !locals::may_inherit() {
+            return Self::default();
+        }
+        Self::of_spawned_slow(name)
+    }
+
+    #[cold]
+    fn of_spawned_slow(name: Option<Box<str>>) -> Self {
+        let locals = locals::inherited();
         if name.is_none() && locals.is_empty() {
             return Self::default();
         }

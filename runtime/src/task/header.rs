@@ -105,11 +105,9 @@ pub(crate) struct Header {
 #[derive(Debug)]
 pub(crate) struct Attributes {
     pub(crate) id: NonZeroU64,
-    pub(crate) name: Option<Box<str>>,
     pub(crate) stack_size: StackSize,
     pub(crate) migrating: bool,
-    /// What it inherits.
-    pub(super) locals: Locals,
+    pub(super) extras: ExtrasSlot,
 }
 
 /// The operations that know the types.
@@ -179,18 +177,23 @@ pub(crate) struct Claimed(TaskRef);
 
 impl TaskRef {
     /// Makes a fresh task around `f`. The runtime's reference and the handle's are its first two.
+    /// Says where `after` is, too: the caller's until the task is submitted.
     ///
     /// # Safety
     ///
     /// `f` lives until the task has called `after`, and its result until then and until the handle
     /// is gone; what `after` borrows lives until it has returned. If these are not `Send`, the task
     /// starts, and the handle is used, on this thread only.
-    pub(super) unsafe fn create<F, T, A>(attributes: Attributes, f: F, after: A) -> Self
+    pub(super) unsafe fn create<F, T, A>(
+        attributes: Attributes,
+        f: F,
+        after: A,
+    ) -> (Self, NonNull<A>)
     where
         F: FnOnce() -> T,
         A: After,
     {
-        let Attributes { id, name, stack_size, migrating, locals } = attributes;
+        let Attributes { id, extras, stack_size, migrating } = attributes;
         // Filled where it is: made on the stack it would be copied.
         let mut cell = Box::<TaskCell<F, T, A>>::new_uninit();
         cell.write(TaskCell {
@@ -211,7 +214,7 @@ impl TaskRef {
                 stack_limit: Cell::new(0),
                 runtime: Cell::new(std::ptr::null()),
                 id,
-                extras: ExtrasSlot::new(name, locals),
+                extras,
                 timer: TaskTimer::new(),
                 index: Cell::new(0),
                 frames: Frames::new(),
@@ -223,7 +226,10 @@ impl TaskRef {
             stage: UnsafeCell::new(Stage { closure: ManuallyDrop::new(f) }),
             after: UnsafeCell::new(ManuallyDrop::new(after)),
         });
-        Self(NonNull::from(Box::leak(cell)).cast())
+        let cell: NonNull<TaskCell<F, T, A>> = NonNull::from(Box::leak(cell)).cast();
+        // SAFETY: a field of the cell, by a pointer that covers all of it.
+        let after = unsafe { NonNull::new_unchecked((*cell.as_ptr()).after.get()).cast() };
+        (Self(cell.cast()), after)
     }
 
     /// # Safety

@@ -183,14 +183,20 @@ impl Locals {
     }
 }
 
-/// What a task that the caller spawns inherits, or a closure in `blocking`.
+/// Whether a task that the caller spawns, or a closure in `blocking`, may inherit anything.
 #[inline]
-pub(crate) fn inherited_locals() -> Locals {
+pub(super) fn may_inherit() -> bool {
     match context::current_task() {
-        Some(task) if task.has_extras() => task.locals().inherited(),
-        Some(_) => Locals::default(),
-        // SAFETY: those of the closure of `blocking` that this is a part of.
-        None => context::closure_locals()
-            .map_or_else(Locals::default, |locals| unsafe { locals.as_ref() }.inherited()),
+        Some(task) => task.has_extras(),
+        None => context::closure_locals().is_some(),
     }
+}
+
+/// What it inherits.
+pub(crate) fn inherited() -> Locals {
+    if !may_inherit() {
+        return Locals::default();
+    }
+    // SAFETY: they are the running code's own.
+    context::locals().map_or_else(Locals::default, |locals| unsafe { locals.as_ref() }.inherited())
 }

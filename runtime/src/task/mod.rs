@@ -104,7 +104,7 @@ pub(crate) use interrupt::{
     Frames, TICK, enclose, next_look_at_flags, raise_if_due_here, raised_at, raises, refusal,
     refused_at,
 };
-pub(crate) use locals::{Locals, inherited_locals};
+pub(crate) use locals::{Locals, inherited as inherited_locals};
 pub(crate) use park::{checkpoint_slow, park_for, park_until};
 pub(crate) use state::Park;
 pub(crate) use unwind::{Hidden, hide_panics, restore_panics};

@@ -1,10 +1,11 @@
 //! A set of tasks, joined as they end.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::{fmt, io, thread};
 
 use parking_lot::Mutex;
+use slab::Slab;
 
 use super::builder::Builder;
 use super::header::{After, End};
@@ -40,7 +41,7 @@ use crate::wait::{self, WaitQueue};
 /// });
 /// ```
 pub struct JoinSet<T> {
-    tasks: HashMap<TaskId, JoinHandle<T>>,
+    tasks: Slab<JoinHandle<T>>,
     ended: Arc<Ended>,
 }
 
@@ -48,17 +49,21 @@ pub struct JoinSet<T> {
 /// has nothing left to do.
 #[derive(Default)]
 struct Ended {
-    ids: Mutex<VecDeque<TaskId>>,
+    /// Where they stand in the set.
+    slots: Mutex<VecDeque<usize>>,
     waiter: WaitQueue,
 }
 
 /// What a task does at its end.
-struct Tell(Arc<Ended>);
+struct Tell {
+    ended: Arc<Ended>,
+    slot: usize,
+}
 
 impl After for Tell {
-    fn finished(self, task: TaskRef, _: End) {
-        self.0.ids.lock().push_back(TaskId(task.id()));
-        self.0.waiter.wake_one();
+    fn finished(self, _: TaskRef, _: End) {
+        self.ended.slots.lock().push_back(self.slot);
+        self.ended.waiter.wake_one();
     }
 }
 
@@ -73,7 +78,7 @@ impl<T> JoinSet<T> {
     /// assert!(set.is_empty() && set.join_next().is_none());
     /// ```
     pub fn new() -> Self {
-        Self { tasks: HashMap::new(), ended: Arc::default() }
+        Self { tasks: Slab::new(), ended: Arc::default() }
     }
 
     /// Returns how many tasks of the set were not joined yet, ended or not.
@@ -149,13 +154,13 @@ impl<T> JoinSet<T> {
         if self.tasks.is_empty() {
             return None;
         }
-        let next = || self.ended.ids.lock().pop_front();
-        let id = loop {
-            if let Ok(id) = self.ended.waiter.wait_until(None, next) {
-                break id;
+        let next = || self.ended.slots.lock().pop_front();
+        let slot = loop {
+            if let Ok(slot) = self.ended.waiter.wait_until(None, next) {
+                break slot;
             }
         };
-        Some((id, self.take(id)))
+        Some(self.take(slot))
     }
 
     /// Returns the result of a task that has ended, if there is one.
@@ -179,14 +184,14 @@ impl<T> JoinSet<T> {
     /// assert!(set.try_join_next().is_none());
     /// ```
     pub fn try_join_next(&mut self) -> Option<thread::Result<T>> {
-        let id = self.ended.ids.lock().pop_front()?;
-        Some(self.take(id))
+        let slot = self.ended.slots.lock().pop_front()?;
+        Some(self.take(slot).1)
     }
 
-    fn take(&mut self, id: TaskId) -> thread::Result<T> {
-        let handle = self.tasks.remove(&id).expect("a task ends once");
+    fn take(&mut self, slot: usize) -> (TaskId, thread::Result<T>) {
+        let handle = self.tasks.remove(slot);
         // A few instructions of its worker's are all that is left to wait for.
-        super::shield(|| handle.join())
+        (handle.id(), super::shield(|| handle.join()))
     }
 
     /// Tells every task to stop. Their results are still to be joined. As [`JoinHandle::cancel`].
@@ -211,10 +216,10 @@ impl<T> JoinSet<T> {
     /// }
     /// ```
     pub fn cancel_all(&self) {
-        self.tasks.values().for_each(JoinHandle::cancel);
+        self.tasks.iter().for_each(|(_, task)| task.cancel());
     }
 
-    /// Tells one task to stop. Returns whether it is in the set.
+    /// Tells one task to stop, which it looks for among all. Returns whether it is in the set.
     ///
     /// # Blocking
     ///
@@ -233,7 +238,8 @@ impl<T> JoinSet<T> {
     /// assert!(!set.cancel(id), "it was joined");
     /// ```
     pub fn cancel(&self, id: TaskId) -> bool {
-        self.tasks.get(&id).inspect(|handle| handle.cancel()).is_some()
+        let task = self.tasks.iter().map(|(_, task)| task).find(|task| task.id() == id);
+        task.inspect(|task| task.cancel()).is_some()
     }
 
     /// Takes every task out of the set; they go on, and their results are dropped.
@@ -330,9 +336,10 @@ impl Builder {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let handle = self.spawn_with(f, Tell(set.ended.clone()))?;
+        let slot = set.tasks.vacant_key();
+        let handle = self.spawn_with(f, Tell { ended: set.ended.clone(), slot })?;
         let id = handle.id();
-        set.tasks.insert(id, handle);
+        set.tasks.insert(handle);
         Ok(id)
     }
 }

@@ -39,6 +39,7 @@ struct List {
 /// A task's way out of its scope.
 struct Leave {
     children: *const Children,
+    /// Where it stands in the list: set once it does.
     slot: usize,
 }
 
@@ -67,19 +68,18 @@ impl Children {
         let deadline = interrupt::due_at();
         let f = move || interrupt::limit(deadline, f);
         self.count.add_one();
-        let (made, handle) = {
+        let leave = Leave { children: self, slot: usize::MAX };
+        // SAFETY: it calls `leave` after the last use of `f` and of a result that is not the
+        // handle's, and until then the owner waits. A handle does not outlive the scope. It is
+        // submitted below.
+        let (mut made, handle) = unsafe { admitted.make(f, leave) };
+        {
             let mut list = self.list.lock();
-            let leave = Leave { children: self, slot: list.tasks.vacant_key() };
-            // SAFETY: it calls `leave` after the last use of `f` and of a result that is not the
-            // handle's, and until then the owner waits. A handle does not outlive the scope. It is
-            // submitted below.
-            let (made, handle) = unsafe { admitted.make(f, leave) };
-            list.tasks.insert(made.task());
+            made.after().slot = list.tasks.insert(made.task());
             if list.cancelled {
                 assert!(made.task().cancel().is_none(), "a fresh task is active");
             }
-            (made, handle)
-        };
+        }
         // SAFETY: the caller spawns into this runtime, so it lives.
         unsafe { made.submit() };
         Ok(handle)
