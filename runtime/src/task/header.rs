@@ -400,10 +400,6 @@ impl Header {
         &self.extras
     }
 
-    pub(super) fn has_extras(&self) -> bool {
-        self.extras.get().is_some()
-    }
-
     /// The running task's own.
     pub(crate) fn locals(&self) -> &Locals {
         &self.extras.get_or_init().locals

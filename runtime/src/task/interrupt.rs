@@ -284,9 +284,15 @@ impl Frame {
 /// Raises what is due in `task`, the running one.
 #[inline]
 pub(super) fn raise_if_due(task: TaskRef) {
-    if task.is_cancelled() || !task.frames.is_empty() {
+    if may_be_due(task) {
         raise(&task.frames, Some(task));
     }
+}
+
+/// A first look, which costs next to nothing.
+#[inline]
+pub(super) fn may_be_due(task: TaskRef) -> bool {
+    task.is_cancelled() || !task.frames.is_empty()
 }
 
 /// Raises what is due where the thread waits: in code that is no task's, or that may not park.

@@ -11,7 +11,7 @@
 #![expect(unsafe_code, reason = "values are lent out while others come, and are not Send")]
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ptr::NonNull;
 use std::{fmt, mem};
 
@@ -19,7 +19,11 @@ use crate::context;
 
 /// See the module.
 #[derive(Default)]
-pub(crate) struct Locals(RefCell<Table>);
+pub(crate) struct Locals {
+    table: RefCell<Table>,
+    /// Whether a new task inherits any.
+    has_inheritable: Cell<bool>,
+}
 
 // SAFETY: used by one thread at a time, the one that the task is on, and a task that does not
 // migrate stays there. A new task is given values that are `Send` only (`inherited`). One that
@@ -72,16 +76,17 @@ pub(super) enum Found<T> {
 
 impl Locals {
     pub(crate) const fn new() -> Self {
-        Self(RefCell::new(Table { slots: Vec::new(), order: Vec::new() }))
+        let table = Table { slots: Vec::new(), order: Vec::new() };
+        Self { table: RefCell::new(table), has_inheritable: Cell::new(false) }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.borrow().order.is_empty()
+        self.table.borrow().order.is_empty()
     }
 
     /// Looks for the value of a key, and if there is none notes that it is being made.
     pub(super) fn find<T: 'static>(&self, number: usize) -> Found<T> {
-        let mut table = self.0.borrow_mut();
+        let mut table = self.table.borrow_mut();
         if table.slots.len() <= number {
             table.slots.resize_with(number + 1, Slot::default);
         }
@@ -109,15 +114,16 @@ impl Locals {
     ) -> NonNull<T> {
         let mut value = Box::new(value);
         let place = NonNull::from(&mut *value);
-        let mut table = self.0.borrow_mut();
+        let mut table = self.table.borrow_mut();
         table.slots[number] = Slot::Value(Value { value, inherit });
         table.order.push(number);
+        self.has_inheritable.set(self.has_inheritable.get() || inherit.is_some());
         place
     }
 
     /// There is no value after all.
     pub(super) fn forget(&self, number: usize) {
-        self.0.borrow_mut().slots[number] = Slot::Empty;
+        self.table.borrow_mut().slots[number] = Slot::Empty;
     }
 
     /// Those that a new task inherits from these.
@@ -134,12 +140,13 @@ impl Locals {
             table.slots[number] = Slot::Value(Value { value, inherit: Some(inherit) });
             table.order.push(number);
         }
-        Self(RefCell::new(table))
+        let has_inheritable = Cell::new(!table.order.is_empty());
+        Self { table: RefCell::new(table), has_inheritable }
     }
 
     /// The next value that is to be inherited, by the order in which they came.
     fn inheritable(&self, next: &mut usize) -> Option<(usize, Inherit, NonNull<dyn Any>)> {
-        let table = self.0.borrow();
+        let table = self.table.borrow();
         loop {
             let number = *table.order.get(*next)?;
             *next += 1;
@@ -151,7 +158,7 @@ impl Locals {
 
     /// Takes out the value that came last. Its key finds nothing any more.
     fn pop(&self) -> Option<Box<dyn Any>> {
-        let mut table = self.0.borrow_mut();
+        let mut table = self.table.borrow_mut();
         let number = table.order.pop()?;
         match mem::replace(&mut table.slots[number], Slot::Destroyed) {
             Slot::Value(value) => Some(value.value),
@@ -187,7 +194,10 @@ impl Locals {
 #[inline]
 pub(super) fn may_inherit() -> bool {
     match context::current_task() {
-        Some(task) => task.has_extras(),
+        Some(task) => {
+            let extras = task.extras().get();
+            extras.is_some_and(|extras| extras.locals.has_inheritable.get())
+        }
         None => context::closure_locals().is_some(),
     }
 }

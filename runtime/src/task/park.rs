@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::interrupt::{TICK, next_look_at_flags, raise_if_due, raise_if_due_here, raised_at};
+use super::interrupt::{
+    TICK, may_be_due, next_look_at_flags, raise_if_due, raise_if_due_here, raised_at,
+};
 use super::unwind::{hide_panics, restore_panics};
 use super::{Suspend, TaskRef};
 use crate::scheduler::Remote;
@@ -151,14 +153,20 @@ fn park_thread(deadline: Option<Instant>) {
 pub fn yield_now() {
     match context::parkable_task() {
         Some(task) => {
-            if !task.frames.is_empty() {
-                task.frames.note_time();
+            if may_be_due(task) {
+                look_before_yield(task);
             }
-            raise_if_due(task);
             suspend(task, Suspend::Yield);
         }
         None => yield_thread(),
     }
+}
+
+/// Apart, so that the rest is short enough to be in line: see [`suspend`].
+#[cold]
+fn look_before_yield(task: TaskRef) {
+    task.frames.note_time();
+    raise_if_due(task);
 }
 
 #[cold]
