@@ -1,26 +1,19 @@
 //! Telling a task to stop.
 //!
-//! A cancelled task unwinds from its present or next parking point with a private payload, without
-//! the panic hook's message; its `join` returns [`Cancelled`]. Shutdown ends tasks this way,
-//! through the ordinary scheduler, so that destructors may wait.
-//!
-//! Nothing is raised while the task unwinds already, inside [`shield`](super::shield) and
-//! [`no_park`](super::no_park), and under `panic = "abort"`. A task that swallowed the payload is
-//! told again at its next parking point; from the second time on it first yields, so that a loop
-//! around `catch_unwind` cannot keep its worker.
+//! A cancelled task unwinds from its present or next parking point with a payload of its own,
+//! without the panic hook's message; its `join` returns [`Cancelled`]. Shutdown ends tasks this way,
+//! through the ordinary scheduler, so that destructors may wait. The same payload ends a stretch of
+//! code; [`super::interrupt`] has the whole of it.
 
 use super::interrupt::{self, Frame};
 
-/// What [`JoinHandle::join`](super::JoinHandle::join) returns, as the payload of its `Err`, for a
-/// task that was cancelled: its runtime stopped before it ended.
+/// Code was ended from outside: by [`JoinHandle::cancel`](super::JoinHandle::cancel), by a
+/// [`CancelToken`](super::CancelToken), by the end of its scope or of its runtime.
 ///
-/// A cancelled task unwinds with this payload from the call that it waits in, or from the next that
-/// may wait, without the panic hook's message. While it unwinds nothing is raised again. If it
-/// catches the payload with [`catch_unwind`](std::panic::catch_unwind) it is told again by the next
-/// call that may wait.
-///
-/// Under `panic = "abort"` nothing can unwind: tasks are abandoned as they are, without
-/// destructors.
+/// It is the payload that such code unwinds with, and so that of the `Err` of
+/// [`JoinHandle::join`](super::JoinHandle::join), and it is an error by itself where a token or a
+/// scope tells of it. It converts into an [`io::Error`](std::io::Error) of kind `Other`.
+/// [The module](super#cancellation) says where it is raised.
 ///
 /// # Examples
 ///

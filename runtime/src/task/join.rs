@@ -68,7 +68,7 @@ impl<T> JoinHandle<T> {
     ///
     /// # Errors
     ///
-    /// The payload of the panic that ended the task, or a [`Cancelled`] if its
+    /// The payload of the panic that ended the task, or a [`Cancelled`] if it was cancelled or its
     /// runtime stopped first.
     ///
     /// # Examples

@@ -305,6 +305,7 @@ impl std::fmt::Debug for Snapshot {
             (TOKEN, "TOKEN"),
             (CANCELLED, "CANCELLED"),
             (JOINABLE, "JOINABLE"),
+            (MONITORED, "MONITORED"),
             (JOIN_WAITER, "JOIN_WAITER"),
             (FINISHING, "FINISHING"),
             (FINISHED, "FINISHED"),
