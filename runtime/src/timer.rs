@@ -93,7 +93,7 @@ pub(crate) struct TaskTimer {
     /// One more than where it is pending, or zero: the owner's.
     pending: Cell<u32>,
     /// How long a pending wait may take: the owner's.
-    after: Cell<Duration>,
+    after_ns: Cell<u64>,
 }
 
 /// The waits of a worker whose time is not counted yet.
@@ -136,8 +136,8 @@ fn nanoseconds(instant: Instant) -> u64 {
 impl TaskTimer {
     pub(crate) fn new() -> Self {
         let (until_ns, armed_ns) = (AtomicU64::new(NEVER), Cell::new(NEVER));
-        let (key, pending, after) = (Cell::new(0), Cell::new(0), Cell::new(Duration::ZERO));
-        Self { until_ns, armed_ns, key, pending, after }
+        let (key, pending, after_ns) = (Cell::new(0), Cell::new(0), Cell::new(0));
+        Self { until_ns, armed_ns, key, pending, after_ns }
     }
 
     /// Ends a wait that [`Timers::set`] has begun. Returns whether its deadline has come; it may
@@ -169,7 +169,8 @@ impl Pending {
     pub(crate) fn push(&self, task: TaskRef, duration: Duration) {
         let mut tasks = self.0.borrow_mut();
         tasks.push(task);
-        task.timer.after.set(duration);
+        let after = u64::try_from(duration.as_nanos()).unwrap_or(LATEST);
+        task.timer.after_ns.set(after);
         task.timer.pending.set(tasks.len() as u32);
     }
 
@@ -196,8 +197,7 @@ impl Pending {
         let mut tasks = self.0.borrow_mut();
         for task in tasks.drain(..) {
             task.timer.pending.set(0);
-            let after = u64::try_from(task.timer.after.get().as_nanos()).unwrap_or(LATEST);
-            timers.set_ns(now.saturating_add(after).min(LATEST), task);
+            timers.set_ns(now.saturating_add(task.timer.after_ns.get()).min(LATEST), task);
         }
         if tasks.capacity() > 1024 {
             *tasks = Vec::new();
