@@ -312,3 +312,65 @@ fn no_message_and_no_count() {
         });
     });
 }
+
+/// The pool fills a buffer on the task's stack: the task is not unwound before that is over.
+#[test]
+fn while_the_pool_works_for_it() {
+    bounded(|| {
+        sedge::run(|| {
+            let (began, filled) = (Count::new(), Count::new());
+            let task = spawn_begun({
+                let (began, filled) = (began.clone(), filled.clone());
+                move || {
+                    let mut buffer = [0_u8; 1_000];
+                    sedge::blocking(|| {
+                        began.add();
+                        for byte in &mut buffer {
+                            std::thread::sleep(Duration::from_micros(10));
+                            *byte = 7;
+                        }
+                        filled.add();
+                    });
+                    task::park();
+                }
+            });
+            eventually("the pool has begun", || began.get() == 1);
+            task.cancel();
+            assert!(is_cancelled(task.join()));
+            assert_eq!(filled.get(), 1);
+        });
+    });
+}
+
+/// An unpark is for `park` alone: it ends no other wait.
+#[test]
+fn unpark_ends_no_other_wait() {
+    bounded(|| {
+        sedge::run(|| {
+            let gate = Count::new();
+            let task = spawn_begun({
+                let gate = gate.clone();
+                move || {
+                    let inner = sedge::spawn(move || eventually("it opens", || gate.get() == 1));
+                    inner.join().unwrap();
+                    let slept = std::time::Instant::now();
+                    sleep(Duration::from_millis(5));
+                    assert!(slept.elapsed() >= Duration::from_millis(5));
+                    task::park(); // The token of them all.
+                }
+            });
+            for _ in 0..10 {
+                task.task().unpark();
+                task::yield_now();
+            }
+            assert!(!task.is_finished());
+            gate.add();
+            let unparked = task.task();
+            eventually("it has ended", || {
+                unparked.unpark();
+                task.is_finished()
+            });
+            task.join().unwrap();
+        });
+    });
+}

@@ -1,7 +1,10 @@
 //! Tasks that borrow.
 
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use sedge::task::{self, CancelToken, Cancelled, scope, try_scope};
@@ -537,5 +540,39 @@ fn stress() {
                 Err(payload) => assert!(payload.is::<Cancelled>()),
             }
         }
+    });
+}
+
+/// A waker outlives its task, its scope and its runtime: nothing of the user's is left in it, and
+/// waking it is nothing.
+#[test]
+fn a_stale_waker() {
+    bounded(|| {
+        let captured = Arc::new(());
+        let waker = sedge::run(|| {
+            let slot = Mutex::new(None);
+            scope(|s| {
+                let captured = captured.clone();
+                let slot = &slot;
+                let task = s.spawn(move || {
+                    let _captured = captured;
+                    // Parks once it has left its waker.
+                    task::block_on(poll_fn(|cx| {
+                        *slot.lock().unwrap() = Some(cx.waker().clone());
+                        Poll::<()>::Pending
+                    }));
+                });
+                eventually("it has left its waker", || slot.lock().unwrap().is_some());
+                task.cancel();
+            });
+            let waker: Waker = slot.into_inner().unwrap().unwrap();
+            assert_eq!(Arc::strong_count(&captured), 1);
+            waker.wake_by_ref();
+            task::yield_now();
+            waker
+        });
+        waker.wake_by_ref();
+        drop(waker.clone());
+        waker.wake();
     });
 }
