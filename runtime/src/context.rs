@@ -260,8 +260,8 @@ pub(crate) fn with_locals<R>(locals: &Locals, f: impl FnOnce() -> R) -> R {
 }
 
 /// The task that waits for what this thread of the pool does, and the shields that it held then.
-/// None in a task that the thread runs meanwhile, in a runtime of the closure's: only a root task is
-/// a part of the closure.
+/// None in a task that the thread runs meanwhile, in a runtime of the closure's: only a root task
+/// is a part of the closure.
 pub(crate) fn client_task() -> Option<(TaskRef, u16)> {
     let is_part = with_worker(|worker| worker.is_none_or(Worker::runs_root_or_none));
     client()?.task.filter(|_| is_part)

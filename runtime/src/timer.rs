@@ -8,10 +8,10 @@
 //! # A task's timer stays
 //!
 //! Most deadlines do not come: a read with a time limit is done long before, and the next has a
-//! later one. So a task that has a home has one timer, which is left where it is when a wait ends. A
-//! wait says in the task's header until when it waits, and moves the timer only if that is earlier.
-//! A timer whose time comes too early is moved to where its task waits now, or is taken out of the
-//! heap until it is wanted. It goes when the task ends.
+//! later one. So a task that has a home has one timer, which is left where it is when a wait ends.
+//! A wait says in the task's header until when it waits, and moves the timer only if that is
+//! earlier. A timer whose time comes too early is moved to where its task waits now, or is taken
+//! out of the heap until it is wanted. It goes when the task ends.
 //!
 //! # A wait begins without a clock
 //!
@@ -29,9 +29,9 @@
 //! timers: so a task that finds its timer early enough, without the lock, may rely on it. Who wakes
 //! tasks from outside leaves their timers alone, and may wake them again.
 //!
-//! `until_ns` is Relaxed. The owner's thread writes it; another may only replace a time that has come
-//! by [`FIRED`], and fails if the task has gone on. It reads a deadline too late or one that is over:
-//! it comes back, and a wake for nothing is nothing.
+//! `until_ns` is Relaxed. The owner's thread writes it; another may only replace a time that has
+//! come by [`FIRED`], and fails if the task has gone on. It reads a deadline too late or one that
+//! is over: it comes back, and a wake for nothing is nothing.
 //!
 //! # Designs rejected
 //!
@@ -228,8 +228,8 @@ impl Timers {
         has_fired
     }
 
-    /// Has `task`, the running one, whose home is the owner, woken at `deadline`: it is about to wait,
-    /// and calls [`TaskTimer::unset`] afterwards.
+    /// Has `task`, the running one, whose home is the owner, woken at `deadline`: it is about to
+    /// wait, and calls [`TaskTimer::unset`] afterwards.
     #[inline]
     pub(crate) fn set(&self, deadline: Instant, task: TaskRef) {
         self.set_ns(nanoseconds(deadline), task);
@@ -301,8 +301,8 @@ impl Timers {
         wakeups.into_iter().for_each(Wakeup::deliver);
     }
 
-    /// Wakes every task whose deadline has passed, and counts the time of those that are pending. For
-    /// the owner. Reads the clock only if there is any.
+    /// Wakes every task whose deadline has passed, and counts the time of those that are pending.
+    /// For the owner. Reads the clock only if there is any.
     pub(crate) fn fire(&self, pending: &Pending) {
         if self.earliest_ns.load(Ordering::Relaxed) == NEVER && pending.is_empty() {
             return;
@@ -317,8 +317,8 @@ impl Timers {
         }
     }
 
-    /// Sees to as many timers whose time has come as there is room in `due`; claims their tasks under
-    /// the lock, where a task that goes on cancels its timer.
+    /// Sees to as many timers whose time has come as there is room in `due`; claims their tasks
+    /// under the lock, where a task that goes on cancels its timer.
     fn take_due(&self, now: u64, due: &mut [Option<Wakeup>]) {
         let mut heap = self.heap.lock();
         for wakeup in due {
@@ -330,8 +330,8 @@ impl Timers {
         self.earliest_ns.store(heap.earliest(), Ordering::Relaxed);
     }
 
-    /// How long until the earliest deadline, those among them that are pending; none without a timer.
-    /// For the owner.
+    /// How long until the earliest deadline, those among them that are pending; none without a
+    /// timer. For the owner.
     pub(crate) fn until_earliest(&self, pending: &Pending) -> Option<Duration> {
         if self.earliest_ns.load(Ordering::Relaxed) == NEVER && pending.is_empty() {
             return None;

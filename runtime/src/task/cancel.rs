@@ -1,9 +1,9 @@
 //! Telling a task to stop.
 //!
 //! A cancelled task unwinds from its present or next parking point with a payload of its own,
-//! without the panic hook's message; its `join` returns [`Cancelled`]. Shutdown ends tasks this way,
-//! through the ordinary scheduler, so that destructors may wait. The same payload ends a stretch of
-//! code; [`super::interrupt`] has the whole of it.
+//! without the panic hook's message; its `join` returns [`Cancelled`]. Shutdown ends tasks this
+//! way, through the ordinary scheduler, so that destructors may wait. The same payload ends a
+//! stretch of code; [`super::interrupt`] has the whole of it.
 
 use super::interrupt::{self, Frame};
 

@@ -24,8 +24,8 @@ pub(super) struct Extras {
 pub(super) struct ExtrasSlot(OnceBox<Extras>);
 
 impl ExtrasSlot {
-    /// Of a task that the caller spawns under this name: with the task-locals that it inherits. They
-    /// are cloned by the user's code, so not where nothing may switch.
+    /// Of a task that the caller spawns under this name: with the task-locals that it inherits.
+    /// They are cloned by the user's code, so not where nothing may switch.
     #[inline]
     pub(super) fn of_spawned(name: Option<Box<str>>) -> Self {
         if name.is_none() && !locals::may_inherit() {

@@ -113,8 +113,8 @@ impl Wakeup {
 }
 
 /// Waits until somebody wakes the caller's [`Waiter`], or the deadline has passed; may return for
-/// no reason. Raises a cancellation that has come. Returns whether the deadline has passed: no clock
-/// need be read to find out.
+/// no reason. Raises a cancellation that has come. Returns whether the deadline has passed: no
+/// clock need be read to find out.
 pub(crate) fn park(deadline: Option<Instant>) -> bool {
     match context::parkable_task() {
         Some(task) => task::park_until(task, deadline),
