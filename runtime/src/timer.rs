@@ -81,6 +81,13 @@ pub(crate) struct Timers {
 #[must_use = "a timer refers to its task until it is cancelled"]
 pub(crate) struct TimerKey(usize);
 
+/// The earliest deadline, and what time it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Next {
+    pub(crate) at_ns: u64,
+    pub(crate) now_ns: u64,
+}
+
 /// What a task with a home has of its timer, in its header.
 #[derive(Debug)]
 pub(crate) struct TaskTimer {
@@ -131,6 +138,12 @@ struct Timer {
 fn nanoseconds(instant: Instant) -> u64 {
     let time = instant.saturating_duration_since(*EPOCH);
     u64::try_from(time.as_nanos()).map_or(LATEST, |time| time.min(LATEST))
+}
+
+impl Next {
+    pub(crate) fn left(self) -> Duration {
+        Duration::from_nanos(self.at_ns.saturating_sub(self.now_ns))
+    }
 }
 
 impl TaskTimer {
@@ -330,18 +343,16 @@ impl Timers {
         self.earliest_ns.store(heap.earliest(), Ordering::Relaxed);
     }
 
-    /// How long until the earliest deadline, those among them that are pending; none without a
-    /// timer. For the owner.
-    pub(crate) fn until_earliest(&self, pending: &Pending) -> Option<Duration> {
+    /// The earliest deadline, counting the time of those that are pending; none without a timer.
+    /// For the owner.
+    pub(crate) fn next(&self, pending: &Pending) -> Option<Next> {
         if self.earliest_ns.load(Ordering::Relaxed) == NEVER && pending.is_empty() {
             return None;
         }
-        let now = nanoseconds(clock::now());
-        pending.count(self, now);
-        match self.earliest_ns.load(Ordering::Relaxed) {
-            NEVER => None,
-            earliest => Some(Duration::from_nanos(earliest.saturating_sub(now))),
-        }
+        let now_ns = nanoseconds(clock::now());
+        pending.count(self, now_ns);
+        let at_ns = self.earliest_ns.load(Ordering::Relaxed);
+        (at_ns != NEVER).then_some(Next { at_ns, now_ns })
     }
 }
 

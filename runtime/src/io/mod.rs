@@ -56,6 +56,6 @@ mod tests;
 
 pub use future::WaitKey;
 pub use operation::Operation;
-pub(crate) use poller::Poller;
+pub(crate) use poller::{Poller, TimerFd};
 pub use source::Source;
 pub(crate) use sys::Events;

@@ -3,8 +3,8 @@
 //! Its owner polls it between tasks and sleeps in it; while the owner is stuck in a task, the
 //! monitor may poll in its place. Anybody may [`wake`](Poller::wake) it, and register sources.
 //!
-//! Everything is edge-triggered, the eventfd included, which is therefore never read: each write
-//! to it is an edge.
+//! Everything is edge-triggered, the eventfd and the timerfd included, which are therefore never
+//! read: each write to the one, and each time that the other's time comes, is an edge.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -37,6 +37,17 @@ pub(crate) struct Poller {
     sources: AtomicUsize,
 }
 
+/// Wakes a poller when its time comes. The time is over, too, when this is dropped.
+#[derive(Debug)]
+pub(crate) struct TimerFd(OwnedFd);
+
+impl TimerFd {
+    /// Has it wake its poller once, after `time`, which is not zero, instead of when it was to.
+    pub(crate) fn set(&self, time: Duration) -> io::Result<()> {
+        sys::timerfd_set(self.0.as_fd(), time)
+    }
+}
+
 impl Poller {
     /// # Errors
     /// Those of `epoll_create1(2)` and `eventfd(2)`: `EMFILE`, `ENFILE`, `ENOMEM`.
@@ -47,9 +58,22 @@ impl Poller {
             retired: AtomicBool::new(false),
             sources: AtomicUsize::new(0),
         };
-        let event = Event { token: Token::WAKEUP, bits: (libc::EPOLLIN | libc::EPOLLET) as u32 };
-        sys::epoll_add(poller.epoll.as_fd(), poller.wakeup.as_raw_fd(), event)?;
+        poller.add_wakeup(poller.wakeup.as_fd())?;
         Ok(poller)
+    }
+
+    /// Has an edge of `fd` end a [`poll`](Self::poll) without an event.
+    fn add_wakeup(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        let event = Event { token: Token::WAKEUP, bits: (libc::EPOLLIN | libc::EPOLLET) as u32 };
+        sys::epoll_add(self.epoll.as_fd(), fd.as_raw_fd(), event)
+    }
+
+    /// # Errors
+    /// Those of `timerfd_create(2)`: `EMFILE`, `ENFILE`, `ENOMEM`.
+    pub(crate) fn add_timerfd(&self) -> io::Result<TimerFd> {
+        let timerfd = sys::timerfd()?;
+        self.add_wakeup(timerfd.as_fd())?;
+        Ok(TimerFd(timerfd))
     }
 
     /// Waits for events, at most until `timeout` passes (`None`: for ever; zero: not at all), and

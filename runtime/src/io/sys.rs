@@ -74,6 +74,25 @@ pub(super) fn eventfd() -> io::Result<OwnedFd> {
     owned(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })
 }
 
+pub(super) fn timerfd() -> io::Result<OwnedFd> {
+    // Any kernel has them, and descriptors run out.
+    if cfg!(sedge_test_old_kernel) {
+        return Err(io::Error::from_raw_os_error(libc::EMFILE));
+    }
+    let flags = libc::TFD_CLOEXEC | libc::TFD_NONBLOCK;
+    // SAFETY: takes no pointer.
+    owned(unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, flags) })
+}
+
+/// Has `timerfd` expire once, after `time`, which is not zero, instead of when it was to.
+pub(super) fn timerfd_set(timerfd: BorrowedFd<'_>, time: Duration) -> io::Result<()> {
+    let once = libc::itimerspec { it_interval: timespec(Duration::ZERO), it_value: timespec(time) };
+    // SAFETY: the pointer is to an initialised value that lives across the call; null asks for no
+    // old one.
+    cvt(unsafe { libc::timerfd_settime(timerfd.as_raw_fd(), 0, &once, ptr::null_mut()) })?;
+    Ok(())
+}
+
 /// Adds one to `eventfd`. Fails only when 2^64 - 2 additions were never read, that is never.
 pub(super) fn eventfd_add_one(eventfd: BorrowedFd<'_>) {
     let one = 1u64;

@@ -11,6 +11,7 @@
 //! Who makes a task run ends up in one of two functions here: [`submit`] for a fresh one,
 //! [`schedule`] for one that was parked.
 
+mod alarm;
 mod chance;
 mod fork;
 mod fresh;

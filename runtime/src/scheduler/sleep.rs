@@ -44,14 +44,15 @@ impl Worker {
         self.takes_fresh() && !empty
     }
 
-    /// How long it may sleep: until the next timer, or what the caller of the loop allows.
+    /// How long it may sleep: until the next timer, unless the alarm rings for that, or what the
+    /// caller of the loop allows.
     fn timeout(&self) -> Option<Duration> {
         let limit = self.sleep_limit.get();
         let limit = limit.map(|limit| limit.saturating_duration_since(Instant::now()));
-        let mut timer = self.remote.timers.until_earliest(&self.pending);
-        if let (Some(chance), Some(time)) = (&self.chance, timer) {
-            timer = Some(self.sleep_by_chance(chance, time));
-        }
+        let timer = self.remote.timers.next(&self.pending).and_then(|next| match &self.chance {
+            Some(chance) => Some(self.sleep_by_chance(chance, next.left())),
+            None => (!self.alarm.rings_for(next, &self.poller)).then(|| next.left()),
+        });
         timer.into_iter().chain(limit).min()
     }
 }

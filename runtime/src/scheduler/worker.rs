@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use corosensei::CoroutineResult;
 
+use super::alarm::Alarm;
 use super::chance::Chance;
 use super::placement::Placement;
 use super::registry::Registry;
@@ -52,7 +53,7 @@ const IDS: u64 = 1024;
 pub(crate) struct Worker {
     pub(super) shared: Arc<Shared>,
     pub(super) remote: Arc<Remote>,
-    poller: Arc<Poller>,
+    pub(super) poller: Arc<Poller>,
     pub(super) deque: crossbeam_deque::Worker<TaskRef>,
     pub(super) ready: RefCell<VecDeque<TaskRef>>,
     pub(super) owned: RefCell<Registry>,
@@ -81,6 +82,7 @@ pub(crate) struct Worker {
     pub(super) sleep_limit: Cell<Option<Instant>>,
     /// Waits of its tasks whose time is not counted yet.
     pub(crate) pending: Pending,
+    pub(super) alarm: Alarm,
     /// Of a runtime with a seed.
     pub(super) chance: Option<Box<Chance>>,
 }
@@ -111,6 +113,7 @@ impl Worker {
             root_ended: Cell::new(false),
             sleep_limit: Cell::new(None),
             pending: Pending::default(),
+            alarm: Alarm::default(),
             chance: shared.config.seed.map(|seed| Box::new(Chance::new(seed))),
         })
     }

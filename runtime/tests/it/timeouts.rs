@@ -6,6 +6,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use corosensei::stack::{Stack, StackPointer};
@@ -206,7 +207,7 @@ fn blocking_is_waited_for() {
             let done = Count::new();
             let result = timeout(SHORT, || {
                 sedge::blocking(|| {
-                    std::thread::sleep(4 * SHORT);
+                    thread::sleep(4 * SHORT);
                     done.add();
                 });
                 task::park();
@@ -417,4 +418,59 @@ fn a_crowd_times_out() {
             assert!(results.flatten().all(|inner_ended| inner_ended));
         });
     });
+}
+
+/// Sleeps that events end, again and again: the deadline that they all have is left to the worker's
+/// alarm, and comes in time nevertheless. So does an earlier one, and a later one.
+#[test]
+fn a_deadline_that_outlasts_many_sleeps() {
+    on_the_worker(|| {
+        let busy = sedge::spawn(|| while timeout(LONG, task::park).is_ok() {});
+        let task = busy.task();
+        let done = Arc::new(AtomicBool::new(false));
+        let unparker = thread::spawn({
+            let done = done.clone();
+            move || {
+                while !done.load(Ordering::Relaxed) {
+                    task.unpark();
+                    thread::sleep(Duration::from_micros(200));
+                }
+            }
+        });
+        for milliseconds in [60, 20, 90, 1] {
+            let limit = Duration::from_millis(milliseconds);
+            let start = Instant::now();
+            assert!(timeout(limit, task::park).is_err());
+            assert!(start.elapsed() >= limit);
+            assert!(timeout(limit, || timeout(LONG, || sleep(limit / 4))).is_ok());
+        }
+        done.store(true, Ordering::Relaxed);
+        unparker.join().unwrap();
+        busy.cancel();
+        assert!(busy.join().is_err());
+    });
+}
+
+/// The alarm rings while nothing else happens.
+#[test]
+fn an_alarm_that_is_all_there_is() {
+    on_the_worker(|| {
+        let waiting = sedge::spawn(|| timeout(Duration::from_millis(50), task::park));
+        let this = task::current();
+        // Two sleeps that end early, of which the second sets the alarm, and one more.
+        let unparker = thread::spawn(move || {
+            for _ in 0..3 {
+                thread::sleep(Duration::from_millis(5));
+                this.unpark();
+            }
+        });
+        (0..3).for_each(|_| task::park());
+        assert!(waiting.join().unwrap().is_err());
+        unparker.join().unwrap();
+    });
+}
+
+/// Runs `f` in a task on the only worker of a runtime.
+fn on_the_worker(f: impl FnOnce() + Send + 'static) {
+    bounded(|| runtime(1).run(|| sedge::spawn(f).join().unwrap()).unwrap());
 }
