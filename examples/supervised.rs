@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use sedge::net::{TcpListener, TcpStream};
 use sedge::signal::{SIGINT, SIGTERM, Signals};
-use sedge::supervisor::{Failure, Restart, Strategy, Supervisor};
+use sedge::supervisor::{BoxError, Restart, Strategy, Supervisor};
 use sedge::task::{self, CancelToken};
 
 fn main() -> ExitCode {
@@ -55,7 +55,7 @@ fn serve(address: &str) -> io::Result<()> {
 }
 
 /// Serves connections until one of them fails: then all go, and the error is the worker's.
-fn work(listener: &TcpListener) -> Result<(), Failure> {
+fn work(listener: &TcpListener) -> Result<(), BoxError> {
     task::try_scope(|scope| {
         loop {
             let (stream, _) = listener.accept()?;

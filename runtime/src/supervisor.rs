@@ -1,8 +1,26 @@
 //! Restarting tasks that fail, as Erlang's supervisors do.
 //!
 //! A [`Supervisor`] starts its children, waits for them, and starts those again that should not
-//! have ended. Where that happens too often it gives up, ends them all, and returns an error; being
-//! a task itself, it may be a child of another, which then starts it anew.
+//! have ended. Where that happens too often it gives up, ends them all, and returns an error. So a
+//! child's closure may itself run a supervisor, which the one above starts anew:
+//!
+//! ```
+//! # use sedge_runtime as sedge;
+//! use sedge::supervisor::{GaveUp, Restart, Strategy, Supervisor};
+//!
+//! fn listeners() -> Result<(), GaveUp> {
+//!     Supervisor::new(Strategy::OneForOne)
+//!         .child("http", Restart::Transient, || Ok(println!("listening")))
+//!         .child("https", Restart::Transient, || Ok(println!("listening")))
+//!         .run()
+//! }
+//!
+//! Supervisor::new(Strategy::RestForOne)
+//!     .child("database", Restart::Transient, || Ok(println!("connected")))
+//!     .child("listeners", Restart::Transient, || Ok(listeners()?))
+//!     .run()?;
+//! # Ok::<_, GaveUp>(())
+//! ```
 //!
 //! The names and their meanings are those of [Erlang/OTP's
 //! `supervisor`](https://www.erlang.org/doc/apps/stdlib/supervisor.html); the back-off is an
@@ -12,17 +30,38 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use std::{error, fmt, panic};
+use std::{error, fmt, io, panic, thread};
 
 use crate::clock;
 use crate::task::{self, Builder, Exit, JoinSet, TaskId};
-use crate::time::{sleep_until, timeout_at};
+use crate::time::sleep_until;
 
-/// What a child returns where it fails: any error.
-pub type Failure = Box<dyn error::Error + Send + Sync>;
+/// Any error: what a child returns where it fails.
+pub type BoxError = Box<dyn error::Error + Send + Sync>;
 
-/// Is called with a child's name, and how it has failed.
-type Log = Box<dyn Fn(&str, &str) + Send>;
+/// How a child has ended, or why it has not begun. Displayed it is what the child did: "failed: no
+/// such file", "panicked: out of luck", "returned".
+///
+/// # Examples
+///
+/// See [`Supervisor::on_restart`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Failure {
+    /// Its closure has returned `Ok`: no failure, unless it is [`Restart::Permanent`].
+    Returned,
+    /// Its closure has returned this error.
+    Error(BoxError),
+    /// It panicked, with this message; none where the payload is no string.
+    Panicked(Option<String>),
+    /// It was cancelled, though not by its supervisor.
+    Cancelled,
+    /// It could not be spawned.
+    NotStarted(io::Error),
+}
+
+/// Is called with a child's name, and how it has ended.
+type Log = Box<dyn Fn(&str, &Failure) + Send>;
 
 /// Which children are started again when one has failed.
 ///
@@ -92,7 +131,7 @@ pub struct Supervisor {
 struct Child {
     name: String,
     restart: Restart,
-    body: Arc<dyn Fn() -> Result<(), Failure> + Send + Sync>,
+    body: Arc<dyn Fn() -> Result<(), BoxError> + Send + Sync>,
     /// Its task, while it runs.
     task: Option<TaskId>,
     was_started: bool,
@@ -103,10 +142,10 @@ struct Child {
 /// # Examples
 ///
 /// See [`Supervisor::intensity`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct GaveUp {
     child: String,
-    failure: String,
+    failure: Failure,
     restarts: u32,
     within: Duration,
 }
@@ -144,7 +183,8 @@ impl Supervisor {
     ///     .child("doomed", Restart::Permanent, || Err("as expected".into()))
     ///     .run()
     ///     .unwrap_err();
-    /// assert_eq!((gave_up.child(), gave_up.failure()), ("doomed", "as expected"));
+    /// assert_eq!(gave_up.child(), "doomed");
+    /// assert_eq!(gave_up.failure().to_string(), "failed: as expected");
     /// ```
     pub fn intensity(mut self, restarts: u32, within: Duration) -> Self {
         self.restarts_max = restarts;
@@ -153,7 +193,7 @@ impl Supervisor {
     }
 
     /// Sets how long it waits before a restart: `first`, and twice as long each time, up to
-    /// `longest`. It begins anew after a time without restarts as long as that of
+    /// `longest`, or `first` if that is longer. It begins anew after a time without restarts as long as that of
     /// [`intensity`](Self::intensity). Default: from 10 milliseconds to one second.
     ///
     /// # Examples
@@ -174,7 +214,7 @@ impl Supervisor {
     }
 
     /// Has `f` called before each restart, with the name of the child that has ended, and how: for
-    /// a log. Default: nothing is called.
+    /// a log. Default: nothing is called. Should it panic, [`run`](Self::run) does.
     ///
     /// # Examples
     ///
@@ -183,13 +223,13 @@ impl Supervisor {
     /// use sedge::supervisor::{Restart, Strategy, Supervisor};
     ///
     /// let failing = Supervisor::new(Strategy::OneForOne)
-    ///     .on_restart(|child, failure| println!("{child} failed: {failure}; it is restarted"))
+    ///     .on_restart(|child, failure| println!("{child} {failure}; it is restarted"))
     ///     .child("listener", Restart::Permanent, || Err("no luck".into()));
     /// assert!(failing.run().is_err());
     /// ```
     pub fn on_restart<F>(mut self, f: F) -> Self
     where
-        F: Fn(&str, &str) + Send + 'static,
+        F: Fn(&str, &Failure) + Send + 'static,
     {
         self.on_restart = Box::new(f);
         self
@@ -203,7 +243,7 @@ impl Supervisor {
     /// See [`Supervisor`].
     pub fn child<F>(mut self, name: impl Into<String>, restart: Restart, f: F) -> Self
     where
-        F: Fn() -> Result<(), Failure> + Send + Sync + 'static,
+        F: Fn() -> Result<(), BoxError> + Send + Sync + 'static,
     {
         let (name, body) = (name.into(), Arc::new(f));
         self.children.push(Child { name, restart, body, task: None, was_started: false });
@@ -226,6 +266,10 @@ impl Supervisor {
     /// [`GaveUp`]: there were more restarts than the [`intensity`](Self::intensity) allows. All
     /// children have been stopped.
     ///
+    /// # Panics
+    ///
+    /// As the closure of [`on_restart`](Self::on_restart), once all children have been stopped.
+    ///
     /// # Examples
     ///
     /// See [`Supervisor`].
@@ -247,9 +291,9 @@ impl Supervisor {
 /// A supervisor at work.
 struct Running {
     spec: Supervisor,
-    tasks: JoinSet<Result<(), Failure>>,
+    tasks: JoinSet<Result<(), BoxError>>,
     /// Children that ended while another was waited for: which, and how.
-    ended: VecDeque<(TaskId, Option<String>)>,
+    ended: VecDeque<(TaskId, Failure)>,
     /// Restarts to come: when, and the first child and the last. At most one for each first child.
     due: Vec<(Instant, usize, usize)>,
     /// When there were restarts, as far back as it matters.
@@ -272,42 +316,37 @@ impl Running {
 
     /// Waits for a child to end, or a restart to be due: then it returns none, as it does if no
     /// child is left.
-    fn next_end(&mut self) -> Option<(usize, Option<String>)> {
+    fn next_end(&mut self) -> Option<(usize, Failure)> {
         let (id, failure) = match self.ended.pop_front() {
             Some(ended) => ended,
             None => {
-                let (id, result) = match self.due.iter().map(|due| due.0).min() {
-                    None => self.tasks.join_next_with_id()?,
-                    Some(due) if self.tasks.is_empty() => {
-                        sleep_until(due);
-                        return None;
-                    }
-                    Some(due) => timeout_at(due, || self.tasks.join_next_with_id()).ok()??,
-                };
-                (id, failure(result))
+                let due = self.due.iter().map(|due| due.0).min();
+                if self.tasks.is_empty() {
+                    due.into_iter().for_each(sleep_until);
+                }
+                let (id, result) = self.tasks.join_next_until(due)?;
+                (id, Failure::of(result))
             }
         };
         let index = self.spec.children.iter().position(|child| child.task == Some(id));
         Some((index.expect("its task is a child's"), failure))
     }
 
-    /// A child has ended by itself; none: with `Ok`.
-    fn note_end(&mut self, index: usize, failure: Option<String>) -> Result<(), GaveUp> {
+    /// A child has ended by itself.
+    fn note_end(&mut self, index: usize, failure: Failure) -> Result<(), GaveUp> {
         let child = &mut self.spec.children[index];
         child.task = None;
-        let again = match child.restart {
-            Restart::Permanent => true,
-            Restart::Transient => failure.is_some(),
-            Restart::Temporary => false,
-        };
-        if !again {
-            return Ok(());
+        match child.restart {
+            Restart::Permanent => self.plan_restart(index, failure),
+            Restart::Transient if !matches!(failure, Failure::Returned) => {
+                self.plan_restart(index, failure)
+            }
+            Restart::Transient | Restart::Temporary => Ok(()),
         }
-        self.plan_restart(index, failure.as_deref().unwrap_or("returned"))
     }
 
     /// A child is to be restarted, and with it those that the strategy says, which are stopped.
-    fn plan_restart(&mut self, index: usize, failure: &str) -> Result<(), GaveUp> {
+    fn plan_restart(&mut self, index: usize, failure: Failure) -> Result<(), GaveUp> {
         let now = clock::now();
         let within = self.spec.within;
         let is_recent = |then: &Instant| now.duration_since(*then) <= within;
@@ -320,10 +359,9 @@ impl Running {
         let max = self.spec.restarts_max;
         let child = &self.spec.children[index];
         if max != u32::MAX && self.restarts.len() as u64 >= u64::from(max) {
-            let (child, failure) = (child.name.clone(), failure.to_owned());
-            return Err(GaveUp { child, failure, restarts: max, within });
+            return Err(GaveUp { child: child.name.clone(), failure, restarts: max, within });
         }
-        (self.spec.on_restart)(&child.name, failure);
+        (self.spec.on_restart)(&child.name, &failure);
         if max == u32::MAX {
             // One is enough to tell whether it begins anew.
             self.restarts.clear();
@@ -336,8 +374,10 @@ impl Running {
         };
         self.stop(first, end);
         self.due.retain(|due| !(first..end).contains(&due.1));
-        self.due.push((now + self.delay, first, end));
-        self.delay = (self.delay * 2).min(self.spec.longest_delay);
+        // A time that no `Instant` can tell does not come: then it is not started again.
+        self.due.extend(now.checked_add(self.delay).map(|at| (at, first, end)));
+        let longest = self.spec.longest_delay.max(self.spec.first_delay);
+        self.delay = self.delay.saturating_mul(2).min(longest);
         Ok(())
     }
 
@@ -365,7 +405,7 @@ impl Running {
                     child.was_started = true;
                 }
                 Err(error) => {
-                    self.plan_restart(index, &format!("cannot be started: {error}"))?;
+                    self.plan_restart(index, Failure::NotStarted(error))?;
                     if self.spec.strategy != Strategy::OneForOne {
                         // The rest is started with it.
                         return Ok(());
@@ -379,9 +419,11 @@ impl Running {
     /// Stops the children from `first` up to `end`, the last first.
     fn stop(&mut self, first: usize, end: usize) {
         for index in (first..end).rev() {
-            let Some(id) = self.spec.children[index].task.take() else { continue };
+            let Some(id) = self.spec.children[index].task else { continue };
             self.tasks.cancel(id);
             self.wait_for(id);
+            // Not before: should the wait unwind, the child is stopped at the end.
+            self.spec.children[index].task = None;
         }
     }
 
@@ -395,17 +437,33 @@ impl Running {
             if other == id {
                 return;
             }
-            self.ended.push_back((other, failure(result)));
+            self.ended.push_back((other, Failure::of(result)));
         }
     }
 }
 
-/// How a child has ended; none: with `Ok`.
-fn failure(result: std::thread::Result<Result<(), Failure>>) -> Option<String> {
-    match result {
-        Ok(Ok(())) => None,
-        Ok(Err(failure)) => Some(failure.to_string()),
-        Err(payload) => Some(Exit::of(Some(&*payload)).to_string()),
+impl Failure {
+    fn of(result: thread::Result<Result<(), BoxError>>) -> Self {
+        match result {
+            Ok(Ok(())) => Self::Returned,
+            Ok(Err(error)) => Self::Error(error),
+            Err(payload) => match Exit::of(Some(&*payload)) {
+                Exit::Panicked(message) => Self::Panicked(message.map(str::to_owned)),
+                Exit::Cancelled | Exit::Returned => Self::Cancelled,
+            },
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Returned => Exit::Returned.fmt(f),
+            Self::Error(error) => write!(f, "failed: {error}"),
+            Self::Panicked(message) => Exit::Panicked(message.as_deref()).fmt(f),
+            Self::Cancelled => Exit::Cancelled.fmt(f),
+            Self::NotStarted(error) => write!(f, "could not be started: {error}"),
+        }
     }
 }
 
@@ -419,12 +477,12 @@ impl GaveUp {
         &self.child
     }
 
-    /// Returns how it failed: its error's text, or its panic's.
+    /// Returns how it failed.
     ///
     /// # Examples
     ///
     /// See [`Supervisor::intensity`].
-    pub fn failure(&self) -> &str {
+    pub fn failure(&self) -> &Failure {
         &self.failure
     }
 }
@@ -432,10 +490,11 @@ impl GaveUp {
 impl fmt::Display for GaveUp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { child, failure, restarts, within } = self;
-        write!(f, "gave up after {restarts} restarts within {within:?}: '{child}': {failure}")
+        write!(f, "gave up after {restarts} restarts within {within:?}: '{child}' {failure}")
     }
 }
 
+/// Without a source: the failure is a part of the text.
 impl error::Error for GaveUp {}
 
 impl fmt::Debug for Supervisor {

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use sedge::runtime::Builder;
+use sedge::supervisor::{Restart, Strategy, Supervisor};
 use sedge::task::{self, CancelToken, Cancelled};
 use sedge::time::timeout;
 use sedge_net::{TcpListener, TcpStream};
@@ -106,6 +107,26 @@ fn refused(listener: &TcpListener) -> io::Result<()> {
     });
     let is_first = failed.is_err_and(|error| error.to_string() == "first");
     expect("a scope that fails", is_first)?;
+    let starts = Arc::new(AtomicUsize::new(0));
+    let failing = {
+        let starts = starts.clone();
+        move || match starts.fetch_add(1, Ordering::Relaxed) {
+            0 => Err("the first time".into()),
+            _ => Ok(()),
+        }
+    };
+    let supervisor = Supervisor::new(Strategy::OneForOne)
+        .child("failing", Restart::Transient, failing)
+        .child("steady", Restart::Transient, {
+            let starts = starts.clone();
+            move || {
+                while starts.load(Ordering::Relaxed) < 2 {
+                    sedge::time::sleep(moment);
+                }
+                Ok(())
+            }
+        });
+    expect("a supervisor", supervisor.run().is_ok() && count(&starts) == 2)?;
     drop(silent);
     Ok(())
 }

@@ -91,14 +91,15 @@ impl Builder {
         self
     }
 
-    /// Leaves the order in which tasks run to chance, of which `seed` decides the outcome: for
-    /// tests. Default: none, and tasks take their turns.
+    /// Leaves the order in which tasks run to chance, of which `seed` decides the outcome, and
+    /// simulates the time: for tests. Default: none, and tasks take their turns.
     ///
     /// There is one worker then, whatever else says how many. Of its ready tasks any may be the
     /// next, and a call that may wait gives it up more often than not. The time of the runtime's
     /// own calls (sleeps, timeouts) does not pass by itself: where every task waits, it jumps to
-    /// the next deadline, so that an hour is slept in no time. (A deadline that was made from
-    /// [`Instant::now`](std::time::Instant::now) may then come early.)
+    /// the next deadline, so that an hour is slept in no time. Deadlines are to be made from
+    /// [`time::now`](crate::time::now): those that are made from
+    /// [`Instant::now`](std::time::Instant::now) come early.
     ///
     /// A test that fails with one seed fails with it again, as far as it does not depend on what is
     /// not chance's: other threads and runtimes, the kernel, the blocking pool, addresses. Run it

@@ -42,7 +42,7 @@ use self::thread::WorkerThread;
 use crate::context;
 use crate::scheduler::{Seat, Shared, Worker};
 use crate::stack::StackSize;
-use crate::task::{self, JoinHandle, spawn_root};
+use crate::task::{self, Cancelled, JoinHandle, spawn_root};
 use crate::wait;
 
 pub use builder::Builder;
@@ -377,6 +377,16 @@ where
     f()
 }
 
+/// Passes a panic of the root task on. Nobody has told of an unwind that is none, and that ends a
+/// program, unless the caller waits for it.
 fn unwrap_root<T>(result: std::thread::Result<T>) -> T {
-    result.unwrap_or_else(|payload| resume_unwind(payload))
+    result.unwrap_or_else(|payload| {
+        if payload.is::<Cancelled>() && !task::is_cancelled() {
+            eprintln!(
+                "sedge: the root task has unwound with a `Cancelled`: it was cancelled, or has \
+                 passed on what `join` returned of another task"
+            );
+        }
+        resume_unwind(payload)
+    })
 }

@@ -371,6 +371,14 @@ pub(super) fn is_anything_due() -> bool {
         || context::client_task().is_some_and(is_due)
 }
 
+/// See [`crate::time::deadline`].
+pub(crate) fn deadline() -> Option<Instant> {
+    let clients = context::client_task().and_then(|(task, shields)| {
+        task.frames.open(shields).filter_map(|frame| frame.deadline).min()
+    });
+    clients.into_iter().chain(context::with_frames(Frames::deadline)).min()
+}
+
 /// Where nothing can be raised though something is due: the error of an operation that can return
 /// one, in place of a wait. Never `Interrupted`, which `write_all` retries for ever.
 ///

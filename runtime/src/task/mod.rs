@@ -69,7 +69,7 @@ mod handle;
 mod header;
 mod hold;
 mod hook;
-mod interrupt;
+pub(crate) mod interrupt;
 mod join;
 mod local;
 mod locals;

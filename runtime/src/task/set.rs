@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 use std::{fmt, io, thread};
 
 use parking_lot::Mutex;
@@ -150,16 +151,20 @@ impl<T> JoinSet<T> {
     /// assert_eq!(result.unwrap(), "done");
     /// ```
     pub fn join_next_with_id(&mut self) -> Option<(TaskId, thread::Result<T>)> {
+        self.join_next_until(None)
+    }
+
+    /// The same, and none if `deadline` comes first.
+    pub(crate) fn join_next_until(
+        &mut self,
+        deadline: Option<Instant>,
+    ) -> Option<(TaskId, thread::Result<T>)> {
         wait::checkpoint();
         if self.tasks.is_empty() {
             return None;
         }
         let next = || self.ended.slots.lock().pop_front();
-        let slot = loop {
-            if let Ok(slot) = self.ended.waiter.wait_until(None, next) {
-                break slot;
-            }
-        };
+        let slot = self.ended.waiter.wait_until(deadline, next).ok()?;
         Some(self.take(slot))
     }
 

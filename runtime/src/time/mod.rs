@@ -4,6 +4,7 @@ mod timeout;
 
 use std::time::{Duration, Instant};
 
+use crate::task::interrupt;
 use crate::{clock, wait};
 
 pub use timeout::{Elapsed, timeout, timeout_at};
@@ -72,6 +73,63 @@ pub fn sleep_until(deadline: Instant) {
     if clock::now() < deadline {
         sleep_deadline(Some(deadline));
     }
+}
+
+/// Returns what time it is: [`Instant::now`], but for the tasks of a runtime with a
+/// [seed](crate::runtime::Builder::seed), whose time is simulated.
+///
+/// # Blocking
+///
+/// Nothing waits.
+///
+/// # Examples
+///
+/// ```
+/// # use sedge_runtime as sedge;
+/// use sedge::time::{self, timeout_at};
+/// use std::time::Duration;
+///
+/// // An hour, which does not take one.
+/// let result = sedge::runtime::Builder::new().seed(7).run(|| {
+///     let deadline = time::now() + Duration::from_secs(3600);
+///     timeout_at(deadline, sedge::task::park)
+/// })?;
+/// assert!(result.is_err());
+/// # Ok::<_, std::io::Error>(())
+/// ```
+#[must_use]
+pub fn now() -> Instant {
+    clock::now()
+}
+
+/// Returns until when the calling code may go on at most: the earliest deadline of the timeouts
+/// around it, and of the scope that the calling task belongs to; none if there is none.
+///
+/// For what can be told of it: a peer, or a library that blocks, inside
+/// [`blocking`](crate::blocking()), where it is the waiting task's. What a
+/// [`shield`](crate::task::shield) holds back is not counted.
+///
+/// # Blocking
+///
+/// Nothing waits.
+///
+/// # Examples
+///
+/// ```
+/// # use sedge_runtime as sedge;
+/// use sedge::time::{self, timeout};
+/// use std::time::Duration;
+///
+/// assert_eq!(time::deadline(), None);
+/// timeout(Duration::from_secs(2), || {
+///     let left = time::deadline().unwrap().saturating_duration_since(time::now());
+///     println!("timeout-ms: {}", left.as_millis());
+/// })?;
+/// # Ok::<_, time::Elapsed>(())
+/// ```
+#[must_use]
+pub fn deadline() -> Option<Instant> {
+    interrupt::deadline()
 }
 
 fn sleep_deadline(deadline: Option<Instant>) {

@@ -245,6 +245,62 @@ fn deadlines_are_inherited() {
     });
 }
 
+/// It is the scope that governs a task, and not the place where it is spawned.
+#[test]
+fn a_limit_around_a_spawn_is_not_the_tasks() {
+    everywhere(|| {
+        let finished = Count::new();
+        let result = try_scope(|s| {
+            let spawned = timeout(SHORT, || {
+                s.spawn(|| {
+                    sleep(2 * SHORT);
+                    finished.add();
+                    Ok::<_, ()>(())
+                });
+            });
+            assert!(spawned.is_ok());
+            Ok(())
+        });
+        assert_eq!((result, finished.get()), (Ok(()), 1));
+    });
+}
+
+/// Who passes on what `join` returned of a task that was cancelled has panicked, and is not
+/// cancelled.
+#[test]
+fn anothers_cancellation_is_a_panic() {
+    everywhere(|| {
+        let result = catch_unwind(|| {
+            try_scope(|s| {
+                s.spawn(|| {
+                    let other = sedge::spawn(task::park);
+                    other.cancel();
+                    other.join().map_or_else(|payload| resume_unwind(payload), Ok::<_, ()>)
+                });
+                Ok(())
+            })
+        });
+        assert!(result.is_err(), "{result:?}");
+    });
+}
+
+/// In a scope that has failed `join` does not return, even if the task was first to be joined.
+#[test]
+fn a_join_in_a_scope_that_has_failed() {
+    everywhere(|| {
+        for _ in 0..100 {
+            let returned = Count::new();
+            let result = try_scope(|s| {
+                let failing = s.spawn(|| Err::<(), _>("failed"));
+                let _ = failing.join();
+                returned.add();
+                Ok(())
+            });
+            assert_eq!((result, returned.get()), (Err("failed"), 0));
+        }
+    });
+}
+
 /// A task that sees the deadline first ends, and wakes who joins it: no `Cancelled` of its own.
 #[test]
 fn joins_under_an_inherited_deadline() {

@@ -8,6 +8,7 @@
 #![expect(unsafe_code, reason = "tasks point to the list on their owner's stack")]
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 use std::{fmt, io};
 
 use parking_lot::Mutex;
@@ -25,6 +26,9 @@ use crate::wait::{self, Waiter};
 pub(super) struct Children {
     count: Count,
     list: Mutex<List>,
+    /// The owner's where the scope begins, which its tasks inherit. In a destructor that runs in
+    /// mid-unwind the owner has none.
+    deadline: Option<Instant>,
     /// Whether one has panicked that nobody joined. Relaxed: set before the count is changed.
     panicked: AtomicBool,
 }
@@ -49,6 +53,7 @@ impl Children {
         Self {
             count: Count::new(Waiter::current().into_waker()),
             list: Mutex::default(),
+            deadline: interrupt::due_at(),
             panicked: AtomicBool::new(false),
         }
     }
@@ -64,8 +69,7 @@ impl Children {
         F: FnOnce() -> T,
     {
         let admitted = builder.admit_here()?;
-        // In a destructor that runs in mid-unwind the caller has none, nor have they.
-        let deadline = interrupt::due_at();
+        let deadline = self.deadline;
         let f = move || interrupt::limit(deadline, f);
         self.count.add_one();
         let leave = Leave { children: self, slot: usize::MAX };

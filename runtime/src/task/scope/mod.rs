@@ -32,7 +32,7 @@ pub use try_scope::{TryJoinHandle, TryScope, try_scope};
 /// A cancellation point, at its end and while it waits there. If the caller is cancelled, or a
 /// [`timeout`](crate::time::timeout()) or a token around the scope ends it, in `f` or at the end,
 /// so are the tasks of the scope, and the caller unwinds once they have ended. They inherit the
-/// deadlines that hold where they are spawned, too. A panic in `f` cancels nothing:
+/// deadline that holds around the scope. A panic in `f` cancels nothing:
 /// [`try_scope()`] is the one that does.
 ///
 /// # Panics

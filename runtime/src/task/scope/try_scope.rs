@@ -3,14 +3,13 @@
 
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::{any, fmt, thread};
+use std::{any, fmt, io};
 
 use parking_lot::Mutex;
 
 use super::children::Children;
-use super::raise_if_cancelled;
 use crate::primitive::{AtomicBool, Ordering};
-use crate::task::{Builder, Cancelled, JoinHandle, Task, enclose, raise_if_due_here};
+use crate::task::{Builder, Cancelled, JoinHandle, Task, enclose, is_cancelled, raise_if_due_here};
 
 /// Calls `f` with a scope to spawn tasks in that may fail, and waits for all of them. Returns what
 /// `f` returns, or the first error of any of them.
@@ -53,8 +52,8 @@ use crate::task::{Builder, Cancelled, JoinHandle, Task, enclose, raise_if_due_he
 ///     task::try_scope(|scope| {
 ///         let tasks: Vec<_> =
 ///             words.iter().map(|word| scope.spawn(|| word.parse::<i32>())).collect();
-///         // One that failed gives no number: the scope is about to return its error.
-///         Ok(tasks.into_iter().flat_map(|task| task.join()).sum())
+///         // Should one have failed, `join` ends this closure: none gives anything but its number.
+///         Ok(tasks.into_iter().map(|task| task.join().unwrap()).sum())
 ///     })
 /// }
 ///
@@ -133,7 +132,7 @@ impl<'scope, E: Send> TryScope<'scope, '_, E> {
     ///
     /// # Panics
     ///
-    /// Where [`Builder::spawn`] returns an error.
+    /// Where [`Builder::spawn_try_scoped`] returns an error.
     ///
     /// # Examples
     ///
@@ -143,11 +142,8 @@ impl<'scope, E: Send> TryScope<'scope, '_, E> {
         F: FnOnce() -> Result<T, E> + Send + 'scope,
         T: Send + 'scope,
     {
-        let f = move || self.guard(f);
-        // SAFETY: `Send`, and it all lives for `'scope`, which ends after `try_scope` has waited.
-        let spawned = unsafe { self.children.spawn(Builder::new(), f) };
-        let handle = spawned.unwrap_or_else(|error| panic!("failed to spawn a task: {error}"));
-        TryJoinHandle { handle, scope: PhantomData }
+        let spawned = Builder::new().spawn_try_scoped(self, f);
+        spawned.unwrap_or_else(|error| panic!("failed to spawn a task: {error}"))
     }
 
     /// Calls a task's closure, and takes its failure.
@@ -155,7 +151,8 @@ impl<'scope, E: Send> TryScope<'scope, '_, E> {
         let late = match catch_unwind(AssertUnwindSafe(f)) {
             Ok(Ok(value)) => return Ok(value),
             Ok(Err(error)) => self.fail(Failure::Error(error)),
-            Err(payload) if payload.is::<Cancelled>() => resume_unwind(payload),
+            Err(payload) if payload.is::<Cancelled>() && is_cancelled() => resume_unwind(payload),
+            // Where it is not its own it has that from another task's handle: a panic like any.
             Err(payload) => self.fail(Failure::Panic(payload)),
         };
         drop(late);
@@ -179,6 +176,50 @@ impl<'scope, E: Send> TryScope<'scope, '_, E> {
         self.children.wake_owner();
         self.children.cancel();
         late
+    }
+}
+
+impl Builder {
+    /// Spawns the task in `scope`, where it may borrow and fail. As
+    /// [`spawn_scoped`](Self::spawn_scoped) otherwise.
+    ///
+    /// # Blocking
+    ///
+    /// As [`spawn`](Self::spawn): nothing waits.
+    ///
+    /// # Errors
+    ///
+    /// As [`spawn`](Self::spawn).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// use sedge::task::{self, Builder};
+    /// use std::io;
+    ///
+    /// let answer = 42;
+    /// task::try_scope(|scope| {
+    ///     let task = Builder::new().name("borrower").spawn_try_scoped(scope, || Ok(answer))?;
+    ///     assert_eq!(task.join()?, 42);
+    ///     Ok::<_, io::Error>(())
+    /// })?;
+    /// # Ok::<_, io::Error>(())
+    /// ```
+    pub fn spawn_try_scoped<'scope, F, T, E>(
+        self,
+        scope: &'scope TryScope<'scope, '_, E>,
+        f: F,
+    ) -> io::Result<TryJoinHandle<'scope, T>>
+    where
+        F: FnOnce() -> Result<T, E> + Send + 'scope,
+        T: Send + 'scope,
+        E: Send,
+    {
+        let f = move || scope.guard(f);
+        // SAFETY: `Send`, and it all lives for `'scope`, which ends after `try_scope` has waited.
+        let handle = unsafe { scope.children.spawn(self, f)? };
+        Ok(TryJoinHandle { handle, scope: PhantomData })
     }
 }
 
@@ -210,21 +251,26 @@ impl<T> TryJoinHandle<'_, T> {
     ///
     /// # Cancellation
     ///
-    /// A cancellation point, at entry and while it waits. In the closure of the scope that is the
-    /// place where it mostly notices that a task has failed.
+    /// A cancellation point, at entry and while it waits. In a scope that has failed it does not
+    /// return, but ends the caller, as any other wait does: the failure is the scope's to return.
     ///
     /// # Errors
     ///
-    /// [`Cancelled`]: there is no value, as the task has failed or was cancelled. Its error is the
-    /// scope's. Converts into an [`io::Error`](std::io::Error) of kind `Other`.
+    /// [`Cancelled`]: this task alone was cancelled, or the caller cannot be ended, as in a
+    /// [`shield`](crate::task::shield). Converts into an [`io::Error`](std::io::Error) of kind
+    /// `Other`, and into any boxed error. Where the scope's error is neither, and no task is
+    /// cancelled alone, `unwrap` it.
     ///
     /// # Examples
     ///
     /// See [`try_scope()`].
     pub fn join(self) -> Result<T, Cancelled> {
-        let result: thread::Result<_> = self.handle.join();
-        raise_if_cancelled(&result);
-        result.unwrap_or_else(|_cancelled| Err(Cancelled::of_task()))
+        if let Ok(Ok(value)) = self.handle.join() {
+            return Ok(value);
+        }
+        // What has ended the task, a failure in the scope say, mostly ends the caller, too.
+        raise_if_due_here();
+        Err(Cancelled::of_task())
     }
 
     /// Tells this task to stop. That is no failure of it: the others go on. As
