@@ -193,8 +193,8 @@ impl Supervisor {
     }
 
     /// Sets how long it waits before a restart: `first`, and twice as long each time, up to
-    /// `longest`, or `first` if that is longer. It begins anew after a time without restarts as long as that of
-    /// [`intensity`](Self::intensity). Default: from 10 milliseconds to one second.
+    /// `longest`, or `first` if that is longer. It begins anew after a time without restarts as
+    /// long as that of [`intensity`](Self::intensity). Default: from 10 milliseconds to one second.
     ///
     /// # Examples
     ///

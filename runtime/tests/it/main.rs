@@ -40,5 +40,6 @@ mod tasks;
 mod timeouts;
 mod timers;
 mod tokens;
+mod try_scopes;
 mod unwinding;
 mod wakers;

@@ -8,13 +8,7 @@ use sedge::task::{self, Cancelled, JoinSet};
 use sedge::time::{sleep, timeout};
 use sedge_runtime as sedge;
 
-use crate::support::{Count, OnDrop, bounded, eventually};
-
-fn everywhere(f: impl Fn() + Clone + Send + 'static) {
-    let in_task = f.clone();
-    bounded(move || sedge::run(in_task));
-    bounded(f);
-}
+use crate::support::{Count, OnDrop, eventually, everywhere};
 
 #[test]
 fn in_the_order_of_their_ends() {

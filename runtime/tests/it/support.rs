@@ -9,6 +9,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use sedge::task;
 use sedge_runtime as sedge;
 
 /// What takes longer than this hangs.
@@ -94,6 +95,35 @@ impl<F: FnMut()> Drop for OnDrop<F> {
     fn drop(&mut self) {
         (self.0)();
     }
+}
+
+/// Counts the tasks that are inside; none may be once the scope has ended.
+#[derive(Default)]
+pub(crate) struct Inside(AtomicUsize);
+
+impl Inside {
+    pub(crate) fn enter(&self) -> OnDrop<impl FnMut()> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        OnDrop(|| {
+            self.0.fetch_sub(1, Ordering::SeqCst);
+        })
+    }
+
+    pub(crate) fn park(&self) {
+        let _inside = self.enter();
+        task::park();
+    }
+
+    pub(crate) fn get(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// Runs `f` in a task and on a plain thread.
+pub(crate) fn everywhere(f: impl Fn() + Clone + Send + 'static) {
+    let in_task = f.clone();
+    bounded(move || sedge::run(in_task));
+    bounded(f);
 }
 
 /// A runtime with this many workers on threads of its own.

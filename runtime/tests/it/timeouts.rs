@@ -16,17 +16,10 @@ use sedge::task::{self, Cancelled};
 use sedge::time::{Elapsed, sleep, timeout, timeout_at};
 use sedge_runtime as sedge;
 
-use crate::support::{Count, OnDrop, bounded, child, is_child, output_of, runtime};
+use crate::support::{Count, OnDrop, bounded, child, everywhere, is_child, output_of, runtime};
 
 const SHORT: Duration = Duration::from_millis(5);
 const LONG: Duration = Duration::from_secs(3600);
-
-/// Runs `f` in a task and on a plain thread.
-fn everywhere(f: impl Fn() + Clone + Send + 'static) {
-    let in_task = f.clone();
-    bounded(move || sedge::run(in_task));
-    bounded(f);
-}
 
 #[test]
 fn what_is_done_in_time_is_returned() {
