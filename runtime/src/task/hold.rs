@@ -11,7 +11,7 @@ use crate::context;
 ///
 /// This is what makes it safe to hold a thread's lock, or to be inside a thread-local's initialiser
 /// or a crate's scoped thread-local, over a call that may wait. Keep it short. Calls nest. On a
-/// plain thread it just calls `f`.
+/// plain thread it is [`shield`].
 ///
 /// # Blocking
 ///
@@ -20,12 +20,12 @@ use crate::context;
 ///
 /// # Cancellation
 ///
-/// Nothing is raised inside. A cancellation that came meanwhile is raised at the next cancellation
-/// point after it.
+/// As [`shield`].
 ///
 /// # Panics
 ///
-/// With `f`'s panic, after which the task parks again as before.
+/// With `f`'s panic, after which the task parks again as before; at a depth of 65,536, as
+/// [`shield`].
 ///
 /// # Examples
 ///
@@ -89,7 +89,8 @@ pub fn no_park<R>(f: impl FnOnce() -> R) -> R {
 ///
 /// # Panics
 ///
-/// With `f`'s panic, after which the task may migrate again; at a depth of 65,536.
+/// With `f`'s panic, after which the task may migrate again; in a migrating task, at a depth of
+/// 65,536.
 ///
 /// # Examples
 ///
@@ -116,21 +117,7 @@ pub fn no_park<R>(f: impl FnOnce() -> R) -> R {
 /// });
 /// ```
 pub fn stay_home<R>(f: impl FnOnce() -> R) -> R {
-    struct Home(TaskRef);
-
-    impl Drop for Home {
-        fn drop(&mut self) {
-            context::with_worker(|worker| worker.expect("a task has one").end_stay(self.0));
-        }
-    }
-
-    // The outermost of several.
-    let task = context::current_task().filter(|task| task.migrating && task.stays.get() == 0);
-    let _home = task.map(|task| {
-        context::with_worker(|worker| worker.expect("a task has one").begin_stay(task));
-        Home(task)
-    });
-    let _stay = context::current_task().map(Stay::begin);
+    let _stay = context::current_task().filter(|task| task.migrating).map(Stay::begin);
     f()
 }
 
@@ -138,7 +125,7 @@ pub fn stay_home<R>(f: impl FnOnce() -> R) -> R {
 ///
 /// For code that must not be unwound half-way, and for calls into C that call back: unwinding
 /// through an `extern "C"` frame aborts the process. Calls nest. On a plain thread, which is never
-/// cancelled, it just calls `f`.
+/// cancelled as a whole, it holds back the timeouts and tokens around it.
 ///
 /// # Blocking
 ///
@@ -147,12 +134,18 @@ pub fn stay_home<R>(f: impl FnOnce() -> R) -> R {
 ///
 /// # Cancellation
 ///
-/// Nothing is raised inside: waits there go on until what they wait for has come. A cancellation
-/// that came meanwhile is raised at the next cancellation point after it.
+/// Nothing that lies outside is raised inside: waits there go on until what they wait for has come,
+/// or a timeout or token inside ends them. What came meanwhile from outside is raised at the next
+/// cancellation point after it.
+///
+/// In mid-unwind it does not help: once the task is told to end, operations that would wait for the
+/// kernel return an error there, shielded or not.
 ///
 /// # Panics
 ///
-/// With `f`'s panic; at a depth of 65,536.
+/// With `f`'s panic; at a depth of 65,536, [`no_park`]s included. Whatever shields itself as it
+/// waits ([`scope`](super::scope()) at its end, [`blocking`](crate::blocking())) aborts the process
+/// at a depth of 65,535.
 ///
 /// # Examples
 ///
@@ -182,18 +175,27 @@ pub fn shield<R>(f: impl FnOnce() -> R) -> R {
     shielded(f)
 }
 
-/// One level of [`stay_home`].
+/// One level of [`stay_home`], of a migrating task. The outermost is what keeps it.
 struct Stay(TaskRef);
 
 impl Stay {
     fn begin(task: TaskRef) -> Self {
-        task.stays.set(task.stays.get().checked_add(1).expect("it nests 65,535 deep at most"));
+        let depth = task.stays.get();
+        let deeper = depth.checked_add(1).expect("it nests 65,535 deep at most");
+        if depth == 0 {
+            context::with_worker(|worker| worker.expect("a task has one").begin_stay(task));
+        }
+        task.stays.set(deeper);
         Self(task)
     }
 }
 
 impl Drop for Stay {
     fn drop(&mut self) {
-        self.0.stays.set(self.0.stays.get() - 1);
+        let depth = self.0.stays.get() - 1;
+        self.0.stays.set(depth);
+        if depth == 0 {
+            context::with_worker(|worker| worker.expect("a task has one").end_stay(self.0));
+        }
     }
 }
