@@ -1,6 +1,6 @@
 //! Telling a task to stop.
 //!
-//! A cancelled task unwinds from its present or next parking point with a payload of its own,
+//! A cancelled task unwinds from its present or next cancellation point with a payload of its own,
 //! without the panic hook's message; its `join` returns [`Cancelled`]. Shutdown ends tasks this
 //! way, through the ordinary scheduler, so that destructors may wait. The same payload ends a
 //! stretch of code; [`super::interrupt`] has the whole of it.
@@ -8,12 +8,14 @@
 use super::interrupt::{self, Frame};
 
 /// Code was ended from outside: by [`JoinHandle::cancel`](super::JoinHandle::cancel), by a
-/// [`CancelToken`](super::CancelToken), by the end of its scope or of its runtime.
+/// [`CancelToken`](super::CancelToken) or a [`timeout`](crate::time::timeout()), by the end of its
+/// scope or of its runtime, or, in a task of a scope, by a deadline that it has inherited.
 ///
 /// It is the payload that such code unwinds with, and so that of the `Err` of
 /// [`JoinHandle::join`](super::JoinHandle::join), and it is an error by itself where a token or a
-/// scope tells of it. It converts into an [`io::Error`](std::io::Error) of kind `Other`.
-/// [The module](super#cancellation) says where it is raised.
+/// scope tells of it. (A timeout tells by an [`Elapsed`](crate::time::Elapsed).) It converts into
+/// an [`io::Error`](std::io::Error) of kind `Other`. [The module](super#cancellation) says where it
+/// is raised. It does not tell what has ended the code: all are equal.
 ///
 /// # Examples
 ///
@@ -25,7 +27,7 @@ use super::interrupt::{self, Frame};
 /// let payload = handle.join().unwrap_err();
 /// assert!(payload.is::<Cancelled>());
 /// ```
-#[derive(Debug)]
+#[derive(Clone)]
 pub struct Cancelled {
     /// The address of the frame that catches it; none where the whole task is cancelled.
     frame: usize,
@@ -60,7 +62,7 @@ impl Cancelled {
 ///
 /// # Cancellation
 ///
-/// Not a cancellation point: [`check`] is the one that does not wait.
+/// Not a cancellation point; [`check`] is.
 ///
 /// # Examples
 ///
@@ -114,9 +116,24 @@ pub fn check() {
     interrupt::check();
 }
 
+/// Without the frame, which is nothing to its users.
+impl PartialEq for Cancelled {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Cancelled {}
+
+impl std::fmt::Debug for Cancelled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Cancelled")
+    }
+}
+
 impl std::fmt::Display for Cancelled {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the task was cancelled")
+        f.write_str("cancelled")
     }
 }
 

@@ -431,7 +431,7 @@ pub(super) fn due_at() -> Option<Instant> {
 }
 
 fn cancelled_error() -> io::Error {
-    io::Error::other("the task is being cancelled: this operation would have waited")
+    io::Error::other("cancelled: this operation would have waited")
 }
 
 impl Frame {

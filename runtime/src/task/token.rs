@@ -208,7 +208,7 @@ impl CancelToken {
     ///
     /// sedge::run(|| {
     ///     let token = CancelToken::new();
-    ///     assert_eq!(token.run_until_cancelled(|| 6 * 7).unwrap(), 42);
+    ///     assert_eq!(token.run_until_cancelled(|| 6 * 7), Ok(42));
     ///
     ///     let guard = token.clone().drop_guard();
     ///     task::spawn(move || drop(guard));
