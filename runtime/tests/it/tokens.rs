@@ -1,10 +1,11 @@
 //! Cancelling stretches of code by tokens.
 
 use std::os::unix::net::UnixStream;
+use std::panic::catch_unwind;
 use std::time::Duration;
 
 use sedge::io::Source;
-use sedge::task::{self, CancelToken};
+use sedge::task::{self, CancelToken, Cancelled};
 use sedge::time::{sleep, timeout};
 use sedge_runtime as sedge;
 
@@ -182,6 +183,29 @@ fn stress() {
             token.cancel();
             assert!(tasks.into_iter().all(|task| task.join().unwrap()));
         }
+    });
+}
+
+/// What has ended the code makes no difference to who is told.
+#[test]
+fn all_cancelled_are_equal() {
+    bounded(|| {
+        sedge::run(|| {
+            let token = CancelToken::new();
+            assert_eq!(token.run_until_cancelled(|| 7), Ok(7));
+            token.cancel();
+            let ended = token.run_until_cancelled(|| {
+                let payload = catch_unwind(task::check).unwrap_err();
+                *payload.downcast::<Cancelled>().unwrap()
+            });
+            let of_token = token.run_until_cancelled(task::park).unwrap_err();
+            assert_eq!(ended, Ok(of_token.clone()));
+            let task = sedge::spawn(task::park);
+            task.cancel();
+            let payload = task.join().unwrap_err();
+            assert_eq!(payload.downcast_ref(), Some(&of_token));
+            assert_eq!(format!("{of_token:?}, {of_token}"), "Cancelled, cancelled");
+        });
     });
 }
 
