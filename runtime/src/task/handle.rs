@@ -1,8 +1,10 @@
 //! Counted references to a task: [`Task`], for users, and the task's [`Waker`].
 #![expect(unsafe_code, reason = "a waker is made of a vtable over raw pointers")]
 
+use std::fmt;
 use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr::NonNull;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
@@ -12,6 +14,10 @@ use crate::scheduler;
 /// A counted reference: keeps the header, and nothing of the user's.
 #[derive(Debug)]
 pub(crate) struct Counted(TaskRef);
+
+// A header is consistent whenever the user's code runs, and so after a panic there.
+impl UnwindSafe for Counted {}
+impl RefUnwindSafe for Counted {}
 
 impl Counted {
     /// # Safety
@@ -112,10 +118,10 @@ unsafe fn drop_waker(data: *const ()) {
 ///     parked.join().unwrap();
 /// });
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Task(Inner);
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 enum Inner {
     Green(Counted),
     Thread(std::thread::Thread),
@@ -207,6 +213,17 @@ impl Task {
     }
 }
 
+impl fmt::Debug for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut f = f.debug_struct("Task");
+        match &self.0 {
+            Inner::Green(counted) => f.field("id", &counted.0.id()),
+            Inner::Thread(thread) => f.field("thread", &thread.id()),
+        };
+        f.field("name", &self.name()).finish()
+    }
+}
+
 impl Counted {
     fn header(&self) -> &super::header::Header {
         &self.0
@@ -233,8 +250,8 @@ impl Counted {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TaskId(pub(super) NonZeroU64);
 
-impl std::fmt::Display for TaskId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }

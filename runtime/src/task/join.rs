@@ -7,8 +7,9 @@
 
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::task::Waker;
-use std::thread;
+use std::{fmt, thread};
 
 use super::handle::{Counted, Task};
 use super::{Cancelled, Exit, TaskId, TaskRef, header, monitor, refused_at};
@@ -42,6 +43,10 @@ pub struct JoinHandle<T> {
 unsafe impl<T: Send> Send for JoinHandle<T> {}
 // SAFETY: `&JoinHandle` gives no `&T`.
 unsafe impl<T: Send> Sync for JoinHandle<T> {}
+
+// Nobody but who takes the result ever sees it, and a `Place` leaves its slot in an unwind.
+impl<T> UnwindSafe for JoinHandle<T> {}
+impl<T> RefUnwindSafe for JoinHandle<T> {}
 
 impl<T> JoinHandle<T> {
     /// # Safety
@@ -319,8 +324,19 @@ fn wait_for_finisher(task: TaskRef) {
     }
 }
 
-impl<T> std::fmt::Debug for JoinHandle<T> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("JoinHandle").field(&self.task).finish()
+impl<T> JoinHandle<T> {
+    /// What `Debug` says of a handle of this type.
+    pub(super) fn fmt_as(&self, type_name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(type_name)
+            .field("id", &self.task.id())
+            .field("name", &self.task.name())
+            .field("is_finished", &self.is_finished())
+            .finish()
+    }
+}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fmt_as("JoinHandle", f)
     }
 }

@@ -1,6 +1,7 @@
 //! A set of tasks, joined as they end.
 
 use std::collections::VecDeque;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::Instant;
 use std::{fmt, io, thread};
@@ -45,6 +46,10 @@ pub struct JoinSet<T> {
     tasks: Slab<JoinHandle<T>>,
     ended: Arc<Ended>,
 }
+
+// Nothing unwinds between two changes that belong together.
+impl<T> UnwindSafe for JoinSet<T> {}
+impl<T> RefUnwindSafe for JoinSet<T> {}
 
 /// Those that have ended and were not joined. Pushed to by each at its end, so a task that is in it
 /// has nothing left to do.

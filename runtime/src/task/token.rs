@@ -13,9 +13,9 @@
 //! sees it also sees what was done before. The frames read it Relaxed: they look again once they
 //! are woken, and the wake synchronises.
 
-use std::fmt;
-use std::mem;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::{Arc, Weak};
+use std::{fmt, mem};
 
 use slab::Slab;
 
@@ -56,6 +56,10 @@ use crate::wait::{self, WaitQueue, Waiter, Wakeup};
 pub struct CancelToken {
     node: Arc<Node>,
 }
+
+// None of the user's code runs under a node's lock, so nothing is left half done there.
+impl UnwindSafe for CancelToken {}
+impl RefUnwindSafe for CancelToken {}
 
 struct Node {
     cancelled: AtomicBool,

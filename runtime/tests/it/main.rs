@@ -13,6 +13,7 @@
 )]
 
 mod abandoning;
+mod auto_traits;
 mod canaries;
 mod cancelling;
 mod exits;

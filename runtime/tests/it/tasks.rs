@@ -38,6 +38,36 @@ fn a_task_has_the_name_it_was_given() {
     });
 }
 
+/// What `Debug` says of handles is for their users: no state word, no references.
+#[test]
+fn handles_are_debugged_plainly() {
+    bounded(|| {
+        sedge::run(|| {
+            let task = Builder::new().name("quill").spawn(task::park).unwrap();
+            let id = task.task().id().unwrap();
+            let fields = format!("id: {id}, name: Some(\"quill\")");
+            assert_eq!(format!("{:?}", task.task()), format!("Task {{ {fields} }}"));
+            let text = |ended| format!("JoinHandle {{ {fields}, is_finished: {ended} }}");
+            assert_eq!(format!("{task:?}"), text(false));
+            task.task().unpark();
+            eventually("it has ended", || task.is_finished());
+            assert_eq!(format!("{task:?}"), text(true));
+
+            task::scope(|scope| {
+                let task = scope.spawn(task::park);
+                let id = task.task().id().unwrap();
+                let text = format!("{{ id: {id}, name: None, is_finished: false }}");
+                assert_eq!(format!("{task:?}"), format!("ScopedJoinHandle {text}"));
+                task.cancel();
+            });
+        });
+        let named = std::thread::Builder::new().name("quill".to_owned());
+        let text = named.spawn(|| format!("{:?}", task::current())).unwrap().join().unwrap();
+        assert!(text.starts_with("Task { thread: ThreadId("), "{text}");
+        assert!(text.ends_with("name: Some(\"quill\") }"), "{text}");
+    });
+}
+
 #[test]
 fn ids_are_unique() {
     bounded(|| {

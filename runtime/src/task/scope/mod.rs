@@ -5,10 +5,9 @@ mod children;
 mod count;
 mod try_scope;
 
-use std::io;
 use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::thread;
+use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind, resume_unwind};
+use std::{fmt, io, thread};
 
 use self::children::Children;
 use super::header::discard;
@@ -83,6 +82,10 @@ pub struct Scope<'scope, 'env: 'scope> {
     scope: PhantomData<&'scope mut &'scope ()>,
     env: PhantomData<&'env mut &'env ()>,
 }
+
+// As a `JoinSet`.
+impl RefUnwindSafe for Scope<'_, '_> {}
+impl<E> RefUnwindSafe for TryScope<'_, '_, E> {}
 
 impl<'scope> Scope<'scope, '_> {
     /// Spawns a task in the scope, and returns a handle to wait for it with.
@@ -168,17 +171,22 @@ impl Builder {
 /// Owns the right to wait for a task of a scope. As [`JoinHandle`], and
 /// [`std::thread::ScopedJoinHandle`].
 ///
-/// Dropping it leaves the task to the scope, which waits for it.
+/// Dropping it leaves the task to the scope, which waits for it. A handle that is forgotten
+/// ([`std::mem::forget`]) is as one that was joined: the task's result is leaked, and if that is a
+/// panic, the scope tells of none.
 ///
 /// # Examples
 ///
 /// See [`Scope::spawn`].
-#[derive(Debug)]
 pub struct ScopedJoinHandle<'scope, T> {
     /// Taken once.
     handle: Option<JoinHandle<T>>,
     children: &'scope Children,
 }
+
+// As a `JoinHandle`, and a `Scope`.
+impl<T> UnwindSafe for ScopedJoinHandle<'_, T> {}
+impl<T> RefUnwindSafe for ScopedJoinHandle<'_, T> {}
 
 impl<T> ScopedJoinHandle<'_, T> {
     /// Waits for the task to end and returns its result. Blocking, cancellation and errors are
@@ -258,8 +266,14 @@ fn raise_if_cancelled<T>(result: &thread::Result<T>) {
     }
 }
 
-/// The handle of a handle.
-const TAKEN: &str = "it is taken by who takes all of this";
+/// Why the handle of a [`ScopedJoinHandle`] is there.
+const TAKEN: &str = "`join` and `drop` take it, and nothing runs after them";
+
+impl<T> fmt::Debug for ScopedJoinHandle<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.handle().fmt_as("ScopedJoinHandle", f)
+    }
+}
 
 impl<T> Drop for ScopedJoinHandle<'_, T> {
     fn drop(&mut self) {
