@@ -10,14 +10,15 @@ use parking_lot::Mutex;
 use slab::Slab;
 
 use super::builder::Builder;
-use super::header::{After, End};
+use super::header::{After, End, discard};
 use super::{JoinHandle, TaskId, TaskRef};
 use crate::wait::{self, WaitQueue};
 
 /// Tasks that are joined in the order in which they end.
 ///
 /// As tokio's. Dropping the set cancels its tasks, and waits for none: a task that is in the middle
-/// of something goes on to its next cancellation point. To borrow, use [`scope`](super::scope()).
+/// of something goes on to its next cancellation point; [`shutdown`](Self::shutdown) waits. To
+/// borrow, use [`scope`](super::scope()).
 ///
 /// # Examples
 ///
@@ -110,7 +111,8 @@ impl<T> JoinSet<T> {
     ///
     /// # Blocking
     ///
-    /// Parks the calling task, or blocks a plain thread.
+    /// Parks the calling task, or blocks a plain thread. A task that its runtime has
+    /// [abandoned](crate::runtime#the-end) never ends.
     ///
     /// # Cancellation
     ///
@@ -140,6 +142,14 @@ impl<T> JoinSet<T> {
     }
 
     /// As [`join_next`](Self::join_next), and tells which task it was.
+    ///
+    /// # Blocking
+    ///
+    /// Parks the calling task, or blocks a plain thread.
+    ///
+    /// # Cancellation
+    ///
+    /// A cancellation point, at entry and while it waits. No result is lost.
     ///
     /// # Errors
     ///
@@ -194,8 +204,40 @@ impl<T> JoinSet<T> {
     /// assert!(set.try_join_next().is_none());
     /// ```
     pub fn try_join_next(&mut self) -> Option<thread::Result<T>> {
+        self.try_join_next_with_id().map(|(_, result)| result)
+    }
+
+    /// As [`try_join_next`](Self::try_join_next), and tells which task it was.
+    ///
+    /// # Blocking
+    ///
+    /// Nothing waits.
+    ///
+    /// # Errors
+    ///
+    /// What [`JoinHandle::join`] returns for that task.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// use sedge::task::{self, JoinSet};
+    ///
+    /// sedge::run(|| {
+    ///     let mut set = JoinSet::new();
+    ///     let spawned = set.spawn(|| "done");
+    ///     let (id, result) = loop {
+    ///         match set.try_join_next_with_id() {
+    ///             Some(joined) => break joined,
+    ///             None => task::yield_now(),
+    ///         }
+    ///     };
+    ///     assert_eq!((id, result.unwrap()), (spawned, "done"));
+    /// });
+    /// ```
+    pub fn try_join_next_with_id(&mut self) -> Option<(TaskId, thread::Result<T>)> {
         let slot = self.ended.slots.lock().pop_front()?;
-        Some(self.take(slot).1)
+        Some(self.take(slot))
     }
 
     fn take(&mut self, slot: usize) -> (TaskId, thread::Result<T>) {
@@ -229,7 +271,9 @@ impl<T> JoinSet<T> {
         self.tasks.iter().for_each(|(_, task)| task.cancel());
     }
 
-    /// Tells one task to stop, which it looks for among all. Returns whether it is in the set.
+    /// Tells one task to stop. Returns whether it is in the set.
+    ///
+    /// Takes time linear in their number.
     ///
     /// # Blocking
     ///
@@ -252,7 +296,64 @@ impl<T> JoinSet<T> {
         task.inspect(|task| task.cancel()).is_some()
     }
 
+    /// Cancels all tasks, and waits until they have ended. Their results are dropped, panics too.
+    ///
+    /// # Blocking
+    ///
+    /// Parks the calling task, or blocks a plain thread. A task that its runtime has
+    /// [abandoned](crate::runtime#the-end) never ends.
+    ///
+    /// # Cancellation
+    ///
+    /// A cancellation point, at entry and while it waits. The tasks are cancelled in any case,
+    /// and those that were not waited for stay in the set.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// use sedge::task::{self, JoinSet};
+    /// use std::sync::atomic::{AtomicUsize, Ordering};
+    ///
+    /// static OPEN: AtomicUsize = AtomicUsize::new(0);
+    ///
+    /// /// Counts who is at it.
+    /// struct Connection;
+    ///
+    /// impl Connection {
+    ///     fn open() -> Self {
+    ///         OPEN.fetch_add(1, Ordering::Relaxed);
+    ///         Self
+    ///     }
+    /// }
+    ///
+    /// impl Drop for Connection {
+    ///     fn drop(&mut self) {
+    ///         OPEN.fetch_sub(1, Ordering::Relaxed);
+    ///     }
+    /// }
+    ///
+    /// let mut set = JoinSet::new();
+    /// for _ in 0..3 {
+    ///     set.spawn(|| {
+    ///         let _open = Connection::open();
+    ///         task::park();
+    ///     });
+    /// }
+    /// set.shutdown();
+    /// assert!(set.is_empty());
+    /// assert_eq!(OPEN.load(Ordering::Relaxed), 0);
+    /// ```
+    pub fn shutdown(&mut self) {
+        self.cancel_all();
+        std::iter::from_fn(|| self.join_next()).for_each(discard);
+    }
+
     /// Takes every task out of the set; they go on, and their results are dropped.
+    ///
+    /// # Blocking
+    ///
+    /// Nothing waits, unless the destructor of a result does that is there already.
     ///
     /// # Examples
     ///
@@ -297,12 +398,17 @@ impl<T: Send + 'static> JoinSet<T> {
     ///
     /// # Blocking
     ///
-    /// Parks the calling task, or blocks a plain thread.
+    /// Parks the calling task, or blocks a plain thread. A task that its runtime has
+    /// [abandoned](crate::runtime#the-end) never ends.
     ///
     /// # Cancellation
     ///
     /// A cancellation point, at entry and while it waits. The tasks are cancelled then, and the
     /// results that there were are dropped.
+    ///
+    /// # Errors
+    ///
+    /// Each result is what [`JoinHandle::join`] returns for that task.
     ///
     /// # Examples
     ///
@@ -314,6 +420,7 @@ impl<T: Send + 'static> JoinSet<T> {
     /// let sum: i32 = set.join_all().into_iter().map(Result::unwrap).sum();
     /// assert_eq!(sum, 30);
     /// ```
+    #[must_use = "the results tell which tasks have failed"]
     pub fn join_all(mut self) -> Vec<thread::Result<T>> {
         std::iter::from_fn(|| self.join_next()).collect()
     }
@@ -360,12 +467,45 @@ where
     T: Send + 'static,
 {
     /// Spawns every closure.
+    ///
+    /// # Panics
+    ///
+    /// Where [`Builder::spawn`] returns an error; the tasks that there are by then are cancelled.
+    ///
+    /// # Examples
+    ///
+    /// See [`join_all`](JoinSet::join_all).
     fn from_iter<I: IntoIterator<Item = F>>(closures: I) -> Self {
         let mut set = Self::new();
-        for f in closures {
-            set.spawn(f);
-        }
+        set.extend(closures);
         set
+    }
+}
+
+impl<F, T> Extend<F> for JoinSet<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    /// Spawns every closure.
+    ///
+    /// # Panics
+    ///
+    /// Where [`Builder::spawn`] returns an error; the tasks that there are by then stay in the set.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// let mut set = sedge::task::JoinSet::new();
+    /// set.spawn(|| 1_000);
+    /// set.extend((1..=3).map(|n| move || n));
+    /// assert_eq!(set.join_all().into_iter().map(Result::unwrap).sum::<u32>(), 1_006);
+    /// ```
+    fn extend<I: IntoIterator<Item = F>>(&mut self, closures: I) {
+        for f in closures {
+            self.spawn(f);
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sedge::task::{self, Cancelled, JoinSet};
+use sedge::task::{self, CancelToken, Cancelled, JoinSet};
 use sedge::time::{sleep, timeout};
 use sedge_runtime as sedge;
 
@@ -71,6 +71,61 @@ fn dropping_it_cancels() {
         }
         drop(set);
         eventually("all have ended", || ended.get() == 10);
+    });
+}
+
+/// It waits for destructors, and is not stopped by a result's that panics.
+#[test]
+fn shutdown_waits() {
+    everywhere(|| {
+        let (begun, ended) = (Count::new(), Count::new());
+        let mut set = JoinSet::new();
+        set.extend((0..10).map(|n| {
+            let (begun, ended) = (begun.clone(), ended.clone());
+            move || {
+                let _captured = OnDrop(|| {
+                    task::shield(|| sleep(Duration::from_millis(1)));
+                    ended.add();
+                });
+                begun.add();
+                if n == 0 {
+                    std::panic::resume_unwind(Box::new(7_u8));
+                }
+                if n > 1 {
+                    task::park();
+                }
+                OnDrop(|| std::panic::resume_unwind(Box::new(8_u8)))
+            }
+        }));
+        eventually("all have begun", || begun.get() == 10);
+        set.shutdown();
+        assert!(set.is_empty());
+        assert_eq!(ended.get(), 10);
+    });
+}
+
+#[test]
+fn a_shutdown_that_is_ended_leaves_the_rest_cancelled() {
+    everywhere(|| {
+        let mut set = JoinSet::new();
+        let (begun, gate) = (Count::new(), CancelToken::new());
+        set.spawn(task::park);
+        let held = set.spawn({
+            let (begun, gate) = (begun.clone(), gate.clone());
+            move || {
+                task::shield(|| {
+                    begun.add();
+                    gate.cancelled();
+                });
+            }
+        });
+        eventually("it has begun", || begun.get() == 1);
+        assert!(timeout(Duration::from_millis(5), || set.shutdown()).is_err());
+        gate.cancel();
+        while let Some((id, result)) = set.join_next_with_id() {
+            // The shielded one has returned, and met no cancellation point.
+            assert_eq!(result.is_ok(), id == held);
+        }
     });
 }
 
