@@ -26,7 +26,7 @@ impl Done {
         Self { finished: AtomicBool::new(false), waiter: WaitQueue::new() }
     }
 
-    /// Waits until the job has finished. A parking point: raises a cancellation unless shielded.
+    /// Waits until the job has finished. A cancellation point, unless shielded.
     pub(super) fn wait(&self) {
         let is_finished = || self.finished.load(Ordering::Acquire).then_some(());
         // Without a deadline there is no timing out; were there, the answer is to wait again.

@@ -442,7 +442,7 @@ fn a_cancelled_task_waits_for_its_job() {
                 go_there.wait();
                 assert_eq!(buffer.0.load(SeqCst), 0);
             });
-            // The first parking point after it raises.
+            // The first cancellation point after it raises.
             crate::task::yield_now();
             unreachable!("cancelled");
         });

@@ -4,7 +4,7 @@ use super::{Phase, Seat, Worker};
 use crate::task::{Claimed, TaskRef};
 
 impl Worker {
-    /// The runtime stops: tells every task here. Each unwinds at its parking point.
+    /// The runtime stops: tells every task here. Each unwinds at its next cancellation point.
     pub(super) fn cancel_tasks(&self) {
         if self.stopping.replace(true) {
             return;

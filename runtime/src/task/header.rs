@@ -6,6 +6,8 @@
 //!   │ Header                 │    one allocation, freed when the last reference goes
 //!   ├────────────────────────┤
 //!   │ closure, later result  │    emptied before: a late reference holds no user value
+//!   ├────────────────────────┤
+//!   │ after                  │    what is done at the very end; emptied by that
 //!   └────────────────────────┘
 //! ```
 //!
@@ -17,7 +19,9 @@
 //! - `state`: anyone with a reference, at any time; see [`super::state`].
 //! - `join_waiter`: the handle while `JOIN_WAITER` is clear, the finisher once it has found it set.
 //! - `link`: who holds the task in transit (see [`Claimed`]), then the mailbox it was put in.
-//! - `id`, `vtable`, `stack_size`, `migrating`, `name`: written at spawn, constant from then on.
+//! - `id`, `vtable`, `stack_size`, `migrating`: written at spawn, constant from then on.
+//! - `extras`: made once, at spawn or later, by the task or the handle; its fields say for
+//!   themselves who may touch them, see [`super::extras`].
 //! - `runtime`: the task itself, while it runs.
 //! - everything else: who *holds* the task. That is the thread that runs it, or the one that has
 //!   claimed it, or its worker while it stands in that worker's queue; the state's transitions and
@@ -28,7 +32,8 @@
 //! 1. A [`TaskRef`] is used only while the task is not finished, or while a counted reference is
 //!    held, so its header is there. Who holds one says why.
 //! 2. The stage is the closure until the body takes it, the result from before `FINISHING` is set
-//!    until its owner (the body, or the handle) takes it, and empty otherwise.
+//!    until its owner (the body, or the handle) takes it, and empty otherwise. `after` is there
+//!    until the body takes it, as the last thing it does.
 //! 3. A started task that does not migrate is resumed only by the thread of its `home`.
 #![expect(unsafe_code, reason = "one allocation holds header, closure and result, type-erased")]
 

@@ -64,7 +64,8 @@ impl<T> JoinHandle<T> {
     ///
     /// Parks the calling task. On a plain thread, and inside [`no_park`](super::no_park), it blocks
     /// the thread; inside `no_park` a task that lives on the same worker then never ends. A task
-    /// that joins itself waits until it is cancelled.
+    /// that joins itself waits until it is cancelled. A task that its runtime has
+    /// [abandoned](crate::runtime#the-end) never ends, and `join` waits for good.
     ///
     /// # Cancellation
     ///
@@ -73,8 +74,8 @@ impl<T> JoinHandle<T> {
     ///
     /// # Errors
     ///
-    /// The payload of the panic that ended the task, or a [`Cancelled`] if it was cancelled or its
-    /// runtime stopped first.
+    /// The payload of the panic that ended the task, or a [`Cancelled`] if it was cancelled, by the
+    /// end of its runtime among others.
     ///
     /// # Examples
     ///
@@ -112,7 +113,8 @@ impl<T> JoinHandle<T> {
 
     /// Tells the task to stop. It unwinds from the call that it waits in, or from the next that may
     /// wait, and [`join`](Self::join) then returns a [`Cancelled`]. A task that
-    /// has not begun yet never does: its closure is dropped.
+    /// has not begun yet never does: its closure is dropped. To cancel from several places, share a
+    /// [`CancelToken`](super::CancelToken).
     ///
     /// What has ended stays as it is. A task that returns before it meets a cancellation point has
     /// not noticed, and `join` returns its result. [The module](super#cancellation) says what a
@@ -140,12 +142,13 @@ impl<T> JoinHandle<T> {
         }
     }
 
-    /// Calls `f` when the task has ended, with how it has. Whoever joins it is told later, or not
-    /// at all: the handle may be dropped, and may have any number of these monitors.
+    /// Calls `f` with how the task has ended, before whoever joins it goes on. There may be any
+    /// number of these, and the handle may be dropped.
     ///
     /// `f` runs in the task, as the last thing there (or here and at once, if it has ended
     /// already). What the task had on its stack and its task-locals are gone by then, and its
-    /// result is the handle's yet. A panic in `f` is reported and goes no further.
+    /// result is the handle's yet. A panic in `f` is reported and goes no further. A task that its
+    /// runtime has [abandoned](crate::runtime#the-end) never ends, and `f` is not called.
     ///
     /// # Blocking
     ///

@@ -10,8 +10,8 @@
 //! the limits of thread-locals. [The crate's documentation](../../sedge/index.html#the-three-rules)
 //! has them in full; [`no_park`] is the tool.
 //!
-//! A task whose calls that may wait never have to is made to yield after 128 of them in a row, so
-//! that it does not starve the others.
+//! A task that makes 128 calls that may wait, and waits in none, is made to yield, so that it does
+//! not starve the others.
 //!
 //! # Cancellation
 //!

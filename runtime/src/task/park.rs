@@ -23,8 +23,10 @@ use crate::{clock, context, wait};
 ///
 /// # Blocking
 ///
-/// Parks the task. On a plain thread it is [`std::thread::park`], which may return for nothing.
-/// Inside [`no_park`](super::no_park) it blocks the thread, and looks for the token every
+/// Parks the task. On a plain thread it is [`std::thread::park`], which may return for nothing:
+/// under a [`CancelToken`](super::CancelToken) or in a [`try_scope`](super::try_scope()) it does,
+/// about every millisecond, as it has to look whether that is over. Inside
+/// [`no_park`](super::no_park) it blocks the thread, and looks for the task's token every
 /// millisecond.
 ///
 /// # Cancellation
@@ -66,8 +68,8 @@ pub fn park() {
 ///
 /// # Blocking
 ///
-/// Parks the task. On a plain thread it is [`std::thread::park_timeout`]; inside
-/// [`no_park`](super::no_park) it blocks the thread, as [`park`] does.
+/// Parks the task. On a plain thread it is [`std::thread::park_timeout`], which may return for
+/// nothing, as [`park`] does; inside [`no_park`](super::no_park) it blocks the thread.
 ///
 /// # Cancellation
 ///

@@ -101,7 +101,7 @@ impl State {
     }
 
     /// A cheap look at `CANCELLED`. Relaxed: cancellation publishes nothing but itself, and a look
-    /// that comes too early is repeated at the next parking point.
+    /// that comes too early is repeated at the next cancellation point.
     #[inline]
     pub(super) fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed) & CANCELLED != 0

@@ -191,10 +191,10 @@ impl CancelToken {
     /// # Cancellation
     ///
     /// `f` is ended as a cancelled task is: it unwinds, with its destructors, from the call that it
-    /// waits in, or from the next that may wait. If the token is cancelled already, `f` is called
-    /// nevertheless, as far as that. All that [`timeout`](crate::time::timeout()) says of where it
-    /// does not end its closure, and of `panic = "abort"`, holds here, too, but for the kind of
-    /// error: `Other`.
+    /// waits in, or from the next that may wait. If the token is cancelled already, `f` still
+    /// begins, and is ended at its first cancellation point. All that
+    /// [`timeout`](crate::time::timeout()) says of where it does not end its closure, and of
+    /// `panic = "abort"`, holds here, too, but for the kind of error: `Other`.
     ///
     /// # Errors
     ///
