@@ -2,8 +2,7 @@
 //!
 //! Code that waits can be ended: because it takes too long, because nobody wants its result any
 //! more, because the program stops. The call that it waits in then does not return, but unwinds, as
-//! a panic does, without a message. Destructors run; the stack is gone; whoever has set the limit
-//! is told.
+//! a panic does, without a message. Destructors run; whoever has set the limit is told.
 //!
 //! # Time
 //!
@@ -117,7 +116,8 @@
 //! });
 //! ```
 //!
-//! A shield is for a moment. Whoever cancels the task, and the end of the runtime, waits for it.
+//! A shield is for a moment. Whoever joins the task, its scope, and the end of the runtime wait for
+//! it.
 //!
 //! # What computes
 //!

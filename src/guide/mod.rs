@@ -5,20 +5,21 @@
 //!
 //! # The same in other places
 //!
-//! | here | threads | tokio | Go | `may` |
-//! |---|---|---|---|---|
-//! | [`scope`] | `thread::scope` | | `WaitGroup`; nothing borrows | `scope`, `unsafe` to spawn |
-//! | [`try_scope`] | | `JoinSet` and `?` | `errgroup.WithContext` | |
-//! | [`JoinSet`] | | `JoinSet` | a channel of results | |
-//! | [`spawn_local`] | | `LocalSet` | | `spawn_local`, `unsafe` |
-//! | [`JoinHandle::cancel`] | | `abort` | | `cancel`, `unsafe` |
-//! | [`CancelToken`] | a flag | `CancellationToken` | `context.WithCancel` | |
-//! | [`timeout`] | one for each call | `time::timeout` | `context.WithTimeout` | |
-//! | [`shield`] | | a task of its own | a context of its own | |
-//! | [`is_cancelled`], [`check`] | a flag | a token's `is_cancelled` | `ctx.Err()` | |
-//! | [`task_local!`] | `thread_local!` | `task_local!` | `context.WithValue` | `coroutine_local!` |
-//! | [`supervisor`] | | | | |
-//! | [`on_exit`] | | | `defer` in the goroutine | |
+//! | here | threads | tokio | Go | Erlang | `may` |
+//! |---|---|---|---|---|---|
+//! | [`scope`] | `thread::scope` | | `WaitGroup`; does not wait by itself | | `scope`, `unsafe` |
+//! | [`try_scope`] | | `JoinSet` and `?` | `errgroup.WithContext` | links | |
+//! | [`JoinSet`] | | `JoinSet` | a channel of results | | |
+//! | [the first of several] | | `select!` | `select` | `receive` | `select!` |
+//! | [`spawn_local`] | | `LocalSet` | | | `spawn_local`, `unsafe` |
+//! | [`JoinHandle::cancel`] | | `abort` | | `exit(Pid, Reason)` | `cancel`, `unsafe` |
+//! | [`CancelToken`] | a flag | `CancellationToken` | `context.WithCancel` | | |
+//! | [`timeout`] | one for each call | `time::timeout` | `context.WithTimeout` | | |
+//! | [`shield`] | | a task of its own | `context.WithoutCancel` | | |
+//! | [`is_cancelled`], [`check`] | a flag | a token's `is_cancelled` | `ctx.Err()` | | |
+//! | [`task_local!`] | `thread_local!` | `task_local!` | `ctx.Value` | | `coroutine_local!` |
+//! | [`supervisor`] | | | | `supervisor` | |
+//! | [`on_exit`] | | | `defer` in the goroutine | `monitor` | |
 //!
 //! Two differences go deep. **Go and threads ask, and here the code is ended:** where a goroutine
 //! has to look at its context, and a thread at its flag, a task is unwound from whatever it waits
@@ -28,6 +29,7 @@
 //! [`scope`]: crate::scope()
 //! [`try_scope`]: crate::try_scope()
 //! [`JoinSet`]: crate::task::JoinSet
+//! [the first of several]: scopes#the-first-of-several
 //! [`spawn_local`]: crate::task::spawn_local()
 //! [`JoinHandle::cancel`]: crate::task::JoinHandle::cancel
 //! [`CancelToken`]: crate::task::CancelToken

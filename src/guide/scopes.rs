@@ -119,9 +119,10 @@
 //! });
 //! ```
 //!
-//! A handle's `join` returns the value, or that there is none because the scope is about to end;
-//! either error converts into an [`io::Error`](std::io::Error), so `?` does. The example
-//! `pipeline_scope` fetches pages this way, with Ctrl-C as one more error.
+//! A handle's `join` returns the value, or a [`Cancelled`](crate::task::Cancelled) where there is
+//! none because the scope is about to end; that error converts into an
+//! [`io::Error`](std::io::Error), and into a boxed one, so `?` does. The example `pipeline_scope`
+//! fetches pages this way, with Ctrl-C as one more error.
 //!
 //! # Tasks that come and go
 //!
@@ -143,6 +144,47 @@
 //!     assert_eq!(sum, 385);
 //! });
 //! ```
+//!
+//! # The first of several
+//!
+//! Where tokio and Go select over what may happen, here a task waits for each of them, the first
+//! that ends is taken from the set, and dropping the set cancels the rest. "Or it takes too long"
+//! and "or it is not wanted any more" need no task: they are a
+//! [`timeout`](crate::time::timeout()) and a [`CancelToken`](crate::task::CancelToken) around the
+//! wait.
+//!
+//! ```
+//! use std::io;
+//! use std::time::Duration;
+//!
+//! use sedge::task::{CancelToken, JoinSet};
+//! use sedge::time::{sleep, timeout};
+//!
+//! fn ask(mirror: &str) -> String {
+//!     sleep(if mirror == "near" { Duration::ZERO } else { Duration::from_secs(3600) });
+//!     format!("from {mirror}")
+//! }
+//!
+//! /// The first answer of any mirror.
+//! fn fastest(mirrors: &[&'static str], stop: &CancelToken) -> io::Result<String> {
+//!     let mut asked: JoinSet<_> = mirrors.iter().map(|&mirror| move || ask(mirror)).collect();
+//!     let first = timeout(Duration::from_secs(60), || {
+//!         stop.run_until_cancelled(|| asked.join_next())
+//!     })??;
+//!     // It is an error if there are no mirrors, and if the first to end has panicked.
+//!     let first = first.ok_or(io::ErrorKind::NotFound)?;
+//!     first.map_err(|_panic| io::ErrorKind::Other.into())
+//! } // The set is dropped, and the others are cancelled.
+//!
+//! sedge::run(|| {
+//!     let stop = CancelToken::new();
+//!     assert_eq!(fastest(&["far", "near"], &stop).unwrap(), "from near");
+//!     stop.cancel();
+//!     assert!(fastest(&["far"], &stop).is_err());
+//! });
+//! ```
+//!
+//! Channels, and a `select!` over them, come in a later release.
 //!
 //! # Without `Send`
 //!
@@ -181,7 +223,7 @@
 //! | [`spawn`](crate::spawn()) | no | itself, or its runtime | is the joiner's |
 //! | [`scope`](crate::scope()) | yes | the scope | is the joiner's |
 //! | [`try_scope`](crate::try_scope()) | yes | the scope | ends the others, and is returned |
-//! | [`JoinSet`](crate::task::JoinSet) | no | itself, or the set | is the joiner's |
+//! | [`JoinSet`](crate::task::JoinSet) | no | itself; is cancelled with the set | is the joiner's |
 //! | [`spawn_local`] | no, but shares by `Rc` | itself, or its runtime | is the joiner's |
 //! | [`supervisor`](crate::supervisor) | no | its supervisor | starts it again |
 //!
