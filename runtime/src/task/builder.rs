@@ -2,7 +2,6 @@
 #![expect(unsafe_code, reason = "a root task borrows from its caller, who waits for it")]
 
 use std::io;
-use std::ptr::NonNull;
 
 use super::TaskRef;
 use super::extras::ExtrasSlot;
@@ -305,7 +304,7 @@ impl Builder {
         // SAFETY: `'static`. It starts on this thread, below, and does not migrate; a handle stays
         // here if the result is not `Send`.
         let (task, handle) = unsafe {
-            let (task, _) = TaskRef::create(attributes, f, Nothing);
+            let task = TaskRef::create(attributes, f, Nothing);
             (task, JoinHandle::new(task))
         };
         context::with_worker(|worker| worker.expect("it was there").start_local(stack, task));
@@ -391,38 +390,31 @@ pub(super) struct Admitted {
 
 /// A task that was made, and is yet to be given to its runtime.
 #[must_use = "a task that is not submitted never runs"]
-pub(super) struct Made<A> {
+pub(super) struct Made {
     shared: *const Shared,
     task: TaskRef,
-    after: NonNull<A>,
 }
 
 impl Admitted {
     /// # Safety
     ///
     /// As [`TaskRef::create`]; and what is made is submitted.
-    pub(super) unsafe fn make<F, T, A>(self, f: F, after: A) -> (Made<A>, JoinHandle<T>)
+    pub(super) unsafe fn make<F, T, A>(self, f: F, after: A) -> (Made, JoinHandle<T>)
     where
         F: FnOnce() -> T,
         A: After,
     {
         // SAFETY: the caller's word; `create` gives the handle its reference.
         unsafe {
-            let (task, after) = TaskRef::create(self.attributes, f, after);
-            (Made { shared: self.shared, task, after }, JoinHandle::new(task))
+            let task = TaskRef::create(self.attributes, f, after);
+            (Made { shared: self.shared, task }, JoinHandle::new(task))
         }
     }
 }
 
-impl<A> Made<A> {
+impl Made {
     pub(super) fn task(&self) -> TaskRef {
         self.task
-    }
-
-    /// What is done at the task's end.
-    pub(super) fn after(&mut self) -> &mut A {
-        // SAFETY: nobody else knows of it before the task is submitted.
-        unsafe { self.after.as_mut() }
     }
 
     /// # Safety
@@ -452,7 +444,7 @@ where
     };
     // SAFETY: the caller's word.
     unsafe {
-        let (task, _) = TaskRef::create(attributes, f, Nothing);
+        let task = TaskRef::create(attributes, f, Nothing);
         // It is a part of the caller's code.
         task.frames.adopt(&*context::thread_frames());
         worker.adopt_root(task);

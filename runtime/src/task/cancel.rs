@@ -17,6 +17,10 @@ use super::interrupt::{self, Frame};
 /// an [`io::Error`](std::io::Error) of kind `Other`. [The module](super#cancellation) says where it
 /// is raised. It does not tell what has ended the code: all are equal.
 ///
+/// One that `join` has returned of another task is not to be passed to
+/// [`resume_unwind`](std::panic::resume_unwind): the caller would end as if it had been cancelled
+/// itself, and without a message. Panic, or return an error.
+///
 /// # Examples
 ///
 /// ```

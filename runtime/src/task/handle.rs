@@ -8,7 +8,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr::NonNull;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
-use super::TaskRef;
+use super::{Claimed, TaskRef};
 use crate::scheduler;
 
 /// A counted reference: keeps the header, and nothing of the user's.
@@ -35,6 +35,21 @@ impl Counted {
     /// The caller gives its reference up.
     pub(crate) unsafe fn from_counted(task: TaskRef) -> Self {
         Self(task)
+    }
+
+    /// Whether nothing will happen to the task any more.
+    pub(super) fn has_ended(&self) -> bool {
+        self.0.state.load().is_finished()
+    }
+
+    /// As [`TaskRef::cancel`].
+    pub(super) fn cancel(&self) -> Option<Claimed> {
+        self.0.cancel()
+    }
+
+    /// As [`TaskRef::prefetch`].
+    pub(super) fn prefetch(&self) {
+        self.0.prefetch();
     }
 
     pub(crate) fn into_waker(self) -> Waker {

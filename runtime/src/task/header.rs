@@ -182,18 +182,13 @@ pub(crate) struct Claimed(TaskRef);
 
 impl TaskRef {
     /// Makes a fresh task around `f`. The runtime's reference and the handle's are its first two.
-    /// Says where `after` is, too: the caller's until the task is submitted.
     ///
     /// # Safety
     ///
     /// `f` lives until the task has called `after`, and its result until then and until the handle
     /// is gone; what `after` borrows lives until it has returned. If these are not `Send`, the task
     /// starts, and the handle is used, on this thread only.
-    pub(super) unsafe fn create<F, T, A>(
-        attributes: Attributes,
-        f: F,
-        after: A,
-    ) -> (Self, NonNull<A>)
+    pub(super) unsafe fn create<F, T, A>(attributes: Attributes, f: F, after: A) -> Self
     where
         F: FnOnce() -> T,
         A: After,
@@ -231,10 +226,7 @@ impl TaskRef {
             stage: UnsafeCell::new(Stage { closure: ManuallyDrop::new(f) }),
             after: UnsafeCell::new(ManuallyDrop::new(after)),
         });
-        let cell: NonNull<TaskCell<F, T, A>> = NonNull::from(Box::leak(cell)).cast();
-        // SAFETY: a field of the cell, by a pointer that covers all of it.
-        let after = unsafe { NonNull::new_unchecked((*cell.as_ptr()).after.get()).cast() };
-        (Self(cell.cast()), after)
+        Self(NonNull::from(Box::leak(cell)).cast())
     }
 
     /// # Safety

@@ -48,6 +48,53 @@ fn parked_tasks_take_no_mappings_of_their_own() {
     succeed_in_child(NAME, |_| {});
 }
 
+/// A scope that lasts keeps little of the tasks that have ended in it, whether they come one by one
+/// or many at a time.
+#[test]
+fn a_scope_that_lasts_keeps_little() {
+    const NAME: &str = "memory::a_scope_that_lasts_keeps_little";
+    const CROWD: usize = 5_000;
+    if is_child(NAME) {
+        // What a task captures lies beside its header, and is kept with it.
+        let ballast = [1_u8; 2048];
+        let task = move || std::hint::black_box(ballast.len());
+        let grown = runtime(2).run(|| {
+            task::scope(|scope| {
+                let crowd = || {
+                    let gate = Count::new();
+                    let tasks: Vec<_> = (0..CROWD)
+                        .map(|_| {
+                            scope.spawn({
+                                let gate = gate.clone();
+                                move || {
+                                    gate.add();
+                                    task::park();
+                                    task()
+                                }
+                            })
+                        })
+                        .collect();
+                    eventually("all are parked", || gate.get() == CROWD);
+                    tasks.iter().for_each(|task| task.task().unpark());
+                    tasks.into_iter().for_each(|task| {
+                        task.join().unwrap();
+                    });
+                };
+                crowd();
+                let before = status_kib("RssAnon");
+                (0..20_000).for_each(|_| drop(scope.spawn(task).join()));
+                (0..10).for_each(|_| crowd());
+                status_kib("RssAnon").saturating_sub(before)
+            })
+        });
+        // All of them would be 150 MiB.
+        let grown = grown.unwrap();
+        assert!(grown < 40 << 10, "it has grown by {grown} KiB");
+        return;
+    }
+    succeed_in_child(NAME, |_| {});
+}
+
 /// After many tasks have ended and a few idle seconds, what they took is given back, page tables
 /// included.
 #[test]

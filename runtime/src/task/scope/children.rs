@@ -4,20 +4,29 @@
 //! is shielded meanwhile, and passes on to them what would be raised in it.
 //!
 //! A task is done with its scope when nothing of it is left that may borrow: closure, frames, and
-//! the result unless its handle has that. It takes itself out of the list, and then off the count.
+//! the result unless its handle has that. Then it takes itself off the count.
+//!
+//! # The list
+//!
+//! Those that are to be cancelled are on a list, which keeps a reference to each: what is left of a
+//! task that has ended is freed by who spawns the next, most often on the thread that has allocated
+//! it. (Where tasks end on other workers, and each freed itself there, two threads were in the
+//! allocator at a time: glibc has them wait for each other, which was half of what a task cost.)
+//! Each spawn looks at two of the list, in turn. So no more of them are kept than there are tasks,
+//! but where very many have ended and none are spawned: then those that end do the same.
 #![expect(unsafe_code, reason = "tasks point to the list on their owner's stack")]
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 use std::{fmt, io};
 
 use parking_lot::Mutex;
-use slab::Slab;
 
 use super::count::Count;
 use crate::abort::AbortOnUnwind;
 use crate::scheduler;
 use crate::task::builder::Builder;
+use crate::task::handle::Counted;
 use crate::task::header::{After, End};
 use crate::task::{Claimed, JoinHandle, TaskRef, interrupt};
 use crate::wait::{self, Waiter};
@@ -26,6 +35,8 @@ use crate::wait::{self, Waiter};
 pub(super) struct Children {
     count: Count,
     list: Mutex<List>,
+    /// How many are on the list, or were. Relaxed: a figure.
+    listed: AtomicUsize,
     /// The owner's where the scope begins, which its tasks inherit. In a destructor that runs in
     /// mid-unwind the owner has none.
     deadline: Option<Instant>,
@@ -35,16 +46,46 @@ pub(super) struct Children {
 
 #[derive(Default)]
 struct List {
-    tasks: Slab<TaskRef>,
+    /// All tasks that have not ended, and some that have.
+    tasks: Vec<Counted>,
+    /// Where to look next for one that has.
+    next: usize,
     /// Those that come now are cancelled, too.
     cancelled: bool,
 }
 
+/// How many on the list are looked at for each task that is added.
+const SWEPT_PER_SPAWN: usize = 4;
+
+/// How many may be on the list, beyond twice as many as there are tasks, before those that end look
+/// at some of it.
+const KEPT: usize = 1024;
+
+/// At how many each does.
+const SWEPT_PER_END: usize = 16;
+
+/// How often those that end are told how long the list has become.
+const TOLD_EVERY: usize = 256;
+
 /// A task's way out of its scope.
-struct Leave {
-    children: *const Children,
-    /// Where it stands in the list: set once it does.
-    slot: usize,
+struct Leave(*const Children);
+
+impl List {
+    /// Looks at the next `count` of the list, and lets those go that have ended.
+    fn sweep(&mut self, count: usize) {
+        for _ in 0..count {
+            self.next = self.next.checked_sub(1).unwrap_or(self.tasks.len());
+            if self.tasks.get(self.next).is_some_and(Counted::has_ended) {
+                self.tasks.swap_remove(self.next);
+            }
+        }
+        if let Some(next) = self.next.checked_sub(1).and_then(|next| self.tasks.get(next)) {
+            next.prefetch();
+        }
+        if self.tasks.capacity() > KEPT && self.tasks.len() < self.tasks.capacity() / 4 {
+            self.tasks.shrink_to(self.tasks.len() * 2);
+        }
+    }
 }
 
 impl Children {
@@ -53,6 +94,7 @@ impl Children {
         Self {
             count: Count::new(Waiter::current().into_waker()),
             list: Mutex::default(),
+            listed: AtomicUsize::new(0),
             deadline: interrupt::due_at(),
             panicked: AtomicBool::new(false),
         }
@@ -72,14 +114,21 @@ impl Children {
         let deadline = self.deadline;
         let f = move || interrupt::limit(deadline, f);
         self.count.add_one();
-        let leave = Leave { children: self, slot: usize::MAX };
-        // SAFETY: it calls `leave` after the last use of `f` and of a result that is not the
+        // SAFETY: it calls `Leave` after the last use of `f` and of a result that is not the
         // handle's, and until then the owner waits. A handle does not outlive the scope. It is
         // submitted below.
-        let (mut made, handle) = unsafe { admitted.make(f, leave) };
+        let (made, handle) = unsafe { admitted.make(f, Leave(self)) };
+        // SAFETY: nobody else knows of it yet.
+        let task = unsafe { Counted::from_borrowed(made.task()) };
         {
             let mut list = self.list.lock();
-            made.after().slot = list.tasks.insert(made.task());
+            if list.tasks.len() > 2 * self.count.get() + KEPT {
+                list.sweep(SWEPT_PER_SPAWN);
+            }
+            list.tasks.push(task);
+            if list.tasks.len() % TOLD_EVERY == 0 {
+                self.listed.store(list.tasks.len(), Ordering::Relaxed);
+            }
             if list.cancelled {
                 assert!(made.task().cancel().is_none(), "a fresh task is active");
             }
@@ -94,8 +143,7 @@ impl Children {
         let claimed: Vec<Claimed> = {
             let mut list = self.list.lock();
             list.cancelled = true;
-            // On the list, so not finished.
-            list.tasks.iter().filter_map(|(_, task)| task.cancel()).collect()
+            list.tasks.iter().filter_map(|task| task.cancel()).collect()
         };
         claimed.into_iter().for_each(scheduler::schedule);
     }
@@ -113,6 +161,16 @@ impl Children {
             interrupt::shielded(|| wait::park(until));
         }
         guard.disarm();
+    }
+
+    /// Lets some go that have ended, if these are most of those that are kept.
+    fn sweep_if_many_ended(&self) {
+        if self.listed.load(Ordering::Relaxed) > 4 * self.count.get() + 2 * KEPT {
+            if let Some(mut list) = self.list.try_lock() {
+                list.sweep(SWEPT_PER_END);
+                self.listed.store(list.tasks.len(), Ordering::Relaxed);
+            }
+        }
     }
 
     /// Wakes the owner, to look what is due.
@@ -141,13 +199,13 @@ impl After for Leave {
     fn finished(self, _: TaskRef, end: End) {
         {
             // SAFETY: the task is counted, so its owner waits.
-            let children = unsafe { &*self.children };
+            let children = unsafe { &*self.0 };
             if end == End::DetachedPanic {
                 children.note_panic();
             }
-            children.list.lock().tasks.remove(self.slot);
+            children.sweep_if_many_ended();
         }
         // SAFETY: as above; it is taken off here, and nothing is touched after that.
-        unsafe { Count::leave(&raw const (*self.children).count) };
+        unsafe { Count::leave(&raw const (*self.0).count) };
     }
 }

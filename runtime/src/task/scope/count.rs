@@ -32,6 +32,11 @@ impl Count {
         self.tasks.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// How many there are, at some moment.
+    pub(super) fn get(&self) -> usize {
+        self.tasks.load(Ordering::Relaxed)
+    }
+
     pub(super) fn is_zero(&self) -> bool {
         self.tasks.load(Ordering::Acquire) == 0
     }

@@ -257,7 +257,7 @@ impl<T> TryJoinHandle<'_, T> {
     /// # Errors
     ///
     /// [`Cancelled`]: this task alone was cancelled, or the caller cannot be ended, as in a
-    /// [`shield`](crate::task::shield). Converts into an [`io::Error`](std::io::Error) of kind
+    /// [`shield`](crate::task::shield). Converts into an [`io::Error`] of kind
     /// `Other`, and into any boxed error. Where the scope's error is neither, and no task is
     /// cancelled alone, `unwrap` it.
     ///
