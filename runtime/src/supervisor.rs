@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 use std::{error, fmt, io, panic, thread};
 
 use crate::clock;
-use crate::task::{self, Builder, Exit, JoinSet, TaskId};
+use crate::task::{self, Builder, Exit, JoinSet, TaskId, discard};
 use crate::time::sleep_until;
 
 /// Any error: what a child returns where it fails.
@@ -430,12 +430,12 @@ impl Running {
     /// Waits until a child has ended, whichever way.
     fn wait_for(&mut self, id: TaskId) {
         if let Some(at) = self.ended.iter().position(|ended| ended.0 == id) {
-            self.ended.remove(at);
+            self.ended.remove(at).into_iter().for_each(|ended| discard(Ok(ended)));
             return;
         }
         while let Some((other, result)) = self.tasks.join_next_with_id() {
             if other == id {
-                return;
+                return discard(result);
             }
             self.ended.push_back((other, Failure::of(result)));
         }
@@ -447,10 +447,14 @@ impl Failure {
         match result {
             Ok(Ok(())) => Self::Returned,
             Ok(Err(error)) => Self::Error(error),
-            Err(payload) => match Exit::of(Some(&*payload)) {
-                Exit::Panicked(message) => Self::Panicked(message.map(str::to_owned)),
-                Exit::Cancelled | Exit::Returned => Self::Cancelled,
-            },
+            Err(payload) => {
+                let failure = match Exit::of(Some(&*payload)) {
+                    Exit::Panicked(message) => Self::Panicked(message.map(str::to_owned)),
+                    Exit::Cancelled | Exit::Returned => Self::Cancelled,
+                };
+                discard(Err::<(), _>(payload));
+                failure
+            }
         }
     }
 }

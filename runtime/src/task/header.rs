@@ -536,7 +536,7 @@ fn and_late_locals(header: &Header, f: impl FnOnce()) {
 
 /// Drops a result that nobody asked for. A panic of its destructor ends here (the hook has reported
 /// it), and the payload of such a panic is leaked: dropping it might panic again.
-pub(super) fn discard<T>(result: thread::Result<T>) {
+pub(crate) fn discard<T>(result: thread::Result<T>) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(result))) {
         std::mem::forget(payload);
     }

@@ -98,7 +98,7 @@ pub use set::JoinSet;
 pub use token::{CancelToken, DropGuard};
 
 pub(crate) use builder::spawn_root;
-pub(crate) use header::{Claimed, Coroutine, Header, Suspend, TaskRef};
+pub(crate) use header::{Claimed, Coroutine, Header, Suspend, TaskRef, discard};
 pub(crate) use hook::install as install_panic_hook;
 pub(crate) use interrupt::{
     Frames, TICK, enclose, next_look_at_flags, raise_if_due_here, raised_at, raises, refusal,

@@ -1,5 +1,6 @@
 //! Supervisors.
 
+use std::panic::{catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -133,8 +134,8 @@ fn panics_and_cancellations_are_failures() {
                 .child("odd", Restart::Transient, move || {
                     starts.add();
                     match starts.get() {
-                        1 => std::panic::resume_unwind(Box::new("by panic")),
-                        2 => std::panic::resume_unwind(Box::new(7)),
+                        1 => resume_unwind(Box::new("by panic")),
+                        2 => resume_unwind(Box::new(7)),
                         _ => Ok(()),
                     }
                 })
@@ -294,5 +295,42 @@ fn on_a_plain_thread() {
             });
         assert!(timeout(Duration::from_millis(5), || supervisor.run()).is_err());
         assert!(ended.get() <= 1, "it may not have begun");
+    });
+}
+
+#[test]
+fn payloads_whose_destructors_unwind() {
+    struct Unwinds;
+
+    impl Drop for Unwinds {
+        fn drop(&mut self) {
+            resume_unwind(Box::new("a payload is dropped"));
+        }
+    }
+
+    bounded(|| {
+        let runs = Count::new();
+        // One ends by itself, and one is stopped; the first is there all the time.
+        let supervisor = Supervisor::new(Strategy::RestForOne)
+            .intensity(1, Duration::from_secs(3600))
+            .backoff(Duration::ZERO, Duration::ZERO)
+            .child("stays", Restart::Permanent, || {
+                task::park();
+                Ok(())
+            })
+            .child("ends", Restart::Permanent, {
+                let runs = runs.clone();
+                move || {
+                    eventually("the other runs", || runs.is_set());
+                    resume_unwind(Box::new(Unwinds))
+                }
+            })
+            .child("is stopped", Restart::Permanent, move || {
+                runs.add();
+                drop(catch_unwind(task::park));
+                resume_unwind(Box::new(Unwinds))
+            });
+        let gave_up = supervisor.run().unwrap_err();
+        assert_eq!(gave_up.failure().to_string(), "panicked");
     });
 }
