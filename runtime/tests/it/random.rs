@@ -349,3 +349,31 @@ fn the_same_seed_plays_the_same_again() {
         assert!(steps > 1_000, "{steps} steps are no programs");
     });
 }
+
+#[test]
+fn tasks_that_compute_change_nothing() {
+    /// Six tasks that note their steps, each of which takes so long.
+    fn steps(seed: u64, time: Duration) -> Vec<(usize, usize)> {
+        let steps = Mutex::new(Vec::new());
+        let take_steps = |task| {
+            for step in 0..8 {
+                steps.lock().unwrap().push((task, step));
+                let start = Instant::now();
+                while start.elapsed() < time {
+                    std::hint::spin_loop();
+                }
+                sedge::spawn(task::yield_now).join().unwrap();
+            }
+        };
+        let run =
+            || sedge::scope(|s| (0..6).for_each(|task| drop(s.spawn(move || take_steps(task)))));
+        Builder::new().seed(seed).run(run).expect("it starts");
+        steps.into_inner().unwrap()
+    }
+
+    bounded(|| {
+        for seed in 0..4 {
+            assert_eq!(steps(seed, Duration::ZERO), steps(seed, Duration::from_millis(6)));
+        }
+    });
+}

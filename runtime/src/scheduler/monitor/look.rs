@@ -98,8 +98,9 @@ impl Seen {
         }
         let ran = is_running || progress != self.progress;
         let polls = remote.progress.polls();
-        // Many tasks that each take long: the next look around must not wait for all of them.
-        if is_running && polls == self.polls {
+        // Many tasks that each take long: the next look around must not wait for all of them. Where
+        // it is left to chance, the clock has no say in it.
+        if is_running && polls == self.polls && shared.config.seed.is_none() {
             remote.progress.urge();
         }
         *self = Self { progress, polls, ..Self::default() };
