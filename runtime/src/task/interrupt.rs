@@ -314,7 +314,7 @@ pub(crate) fn next_look_at_flags() -> Option<Instant> {
     let watches = context::with_frames(|frames| {
         frames.open(frames.shields.get()).any(|frame| !frame.flag.is_null())
     });
-    watches.then(|| Instant::now() + TICK)
+    watches.then(|| clock::now() + TICK)
 }
 
 /// Whether anything can be raised at all: not in mid-unwind, nor under `panic = "abort"`.

@@ -8,11 +8,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::env;
+use std::io::ErrorKind;
+use std::net::UdpSocket;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use sedge::io::Source;
 use sedge::runtime::Builder;
 use sedge::task::{self, CancelToken, Cancelled, JoinHandle, JoinSet, Task};
 use sedge::time::{sleep, timeout};
@@ -375,5 +378,23 @@ fn tasks_that_compute_change_nothing() {
         for seed in 0..4 {
             assert_eq!(steps(seed, Duration::ZERO), steps(seed, Duration::from_millis(6)));
         }
+    });
+}
+
+#[test]
+fn a_token_is_looked_for_in_simulated_time() {
+    bounded(|| {
+        let wait = || {
+            sleep(Duration::from_secs(3600));
+            let socket = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
+            let source = Source::new(socket).expect("it is a socket");
+            let soon = Some(Duration::from_millis(10));
+            let read = || source.reading().timeout(soon).run(|s| s.recv(&mut [0]));
+            // The thread waits, and looks for the token meanwhile.
+            task::no_park(|| CancelToken::new().run_until_cancelled(read))
+        };
+        let result = Builder::new().seed(7).run(wait).expect("it starts");
+        let error = result.expect("nobody cancels it").expect_err("nothing comes");
+        assert_eq!(error.kind(), ErrorKind::WouldBlock);
     });
 }
