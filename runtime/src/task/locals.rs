@@ -93,7 +93,8 @@ impl Locals {
         let slot = &mut table.slots[number];
         match slot {
             Slot::Value(value) => {
-                let value = value.value.downcast_mut::<T>();
+                // Shared: the caller's caller may have borrowed it.
+                let value = value.value.downcast_ref::<T>();
                 Found::Value(NonNull::from(value.expect("a key has one type")))
             }
             Slot::Initialising => Found::Initialising,
