@@ -1,8 +1,9 @@
 //! Random programs under random schedules: tasks that spawn, park, sleep, cancel, time out, panic,
-//! shield, swallow, and borrow in scopes, all mixed, on one worker whose seed decides everything.
+//! shield, swallow, migrate, restart, and borrow in scopes, all mixed, on one worker whose seed
+//! decides everything.
 //!
-//! What must hold is counted: every value is dropped once, no task outlives its scope, each task
-//! finds its own task-locals, and the runtime ends. A seed that fails is named; it fails again.
+//! What must hold is counted: every value is dropped once, no task outlives its scope or its
+//! supervisor, each task finds its own task-locals, and the runtime ends. A seed that fails is named; it fails again.
 //!
 //! `SEDGE_TEST_RANDOM_SECONDS` says for how long; `SEDGE_TEST_RANDOM_SEED` runs one seed only.
 
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use sedge::io::Source;
 use sedge::runtime::Builder;
+use sedge::supervisor::{Restart, Strategy, Supervisor};
 use sedge::task::{self, CancelToken, Cancelled, JoinHandle, JoinSet, Task};
 use sedge::time::{sleep, timeout};
 use sedge_runtime as sedge;
@@ -26,6 +28,7 @@ use crate::support::{OnDrop, bounded};
 sedge::task_local! {
     static OWNER: Cell<Option<task::TaskId>> = Cell::new(task::current().id());
     static LAST: RefCell<Option<Value>> = RefCell::new(None);
+    static SPAWNS: RefCell<Option<Spawns>> = RefCell::new(None);
     inherit static DEPTH: Cell<usize> = Cell::new(0);
 }
 
@@ -90,6 +93,24 @@ impl Drop for Value {
     }
 }
 
+/// A task-local whose destructor uses others, spawns, and may wait.
+struct Spawns(World, usize);
+
+impl Drop for Spawns {
+    fn drop(&mut self) {
+        let Self(world, depth) = self;
+        let mut dice = world.dice();
+        let value = world.value(&mut dice);
+        let _destroyed = LAST.try_with(|last| last.replace(Some(value)));
+        let _destroyed = DEPTH.try_with(|depth| depth.set(depth.get() + 1));
+        let task = sedge::spawn(world.body(*depth));
+        if dice.below(2) == 0 {
+            drop(task.join());
+        }
+        task::park_timeout(dice.moment() / 100);
+    }
+}
+
 /// How a stretch of a program ends, if not by an unwind.
 struct Failed;
 
@@ -141,7 +162,7 @@ impl World {
             task::yield_now();
             return Ok(());
         }
-        let what = dice.below(24);
+        let what = dice.below(29);
         self.0.log.lock().unwrap().push((task::current().id(), what));
         match what {
             0 | 1 => task::yield_now(),
@@ -193,6 +214,17 @@ impl World {
                 LAST.set(Some(self.value(dice)));
                 DEPTH.set(depth);
             }
+            23 => self.supervise(dice, deeper),
+            24 => {
+                let handle = migrating().spawn(self.body(deeper)).unwrap();
+                if dice.below(3) == 0 {
+                    handle.cancel();
+                }
+                return handle.join().unwrap_or(Ok(()));
+            }
+            25 => return task::stay_home(|| self.act(dice, deeper)),
+            26 => self.let_go_of_set(dice, deeper),
+            27 => SPAWNS.set(Some(Spawns(self.clone(), deeper))),
             _ => {
                 let handle = sedge::spawn(task::yield_now);
                 let value = self.value(dice);
@@ -252,6 +284,49 @@ impl World {
         })
     }
 
+    fn supervise(&self, dice: &mut Dice, depth: usize) {
+        let inside = Arc::new(AtomicUsize::new(0));
+        let _end = Inside::none_after(&inside);
+        let strategies = [Strategy::OneForOne, Strategy::OneForAll, Strategy::RestForOne];
+        let least = Duration::from_micros(300);
+        let world = self.clone();
+        let mut supervisor = Supervisor::new(strategies[dice.below(3) as usize])
+            .intensity(dice.below(4) as u32, dice.moment())
+            .backoff(least + dice.moment() / 100, dice.moment() / 100)
+            .on_restart(move |_, _| match world.dice().below(9) {
+                0 => resume_unwind(Box::new("a panic of the program")),
+                1 => sleep(Duration::from_micros(50)),
+                _ => {}
+            });
+        for _ in 0..dice.below(4) {
+            let kinds = [Restart::Permanent, Restart::Transient, Restart::Temporary];
+            let (world, inside) = (self.clone(), inside.clone());
+            let value = Mutex::new(self.value(dice));
+            supervisor = supervisor.child("child", kinds[dice.below(3) as usize], move || {
+                let _inside = Inside::enter(&inside);
+                assert!(Arc::ptr_eq(&value.lock().unwrap().world.0, &world.0));
+                world.act(&mut world.dice(), depth).map_err(|Failed| "failed".into())
+            });
+        }
+        drop(timeout(dice.moment() / 20, || supervisor.run()));
+    }
+
+    /// A set whose tasks are in the middle of something.
+    fn let_go_of_set(&self, dice: &mut Dice, depth: usize) {
+        let bodies = (0..dice.below(4)).map(|_| self.body(depth));
+        let mut set: JoinSet<_> = bodies.collect();
+        migrating().spawn_in_set(&mut set, self.body(depth)).unwrap();
+        match dice.below(3) {
+            0 => {
+                set.detach_all();
+                set.spawn(|| Ok(()));
+                assert!(set.join_next().is_some() && set.join_next().is_none());
+            }
+            1 => drop(timeout(dice.moment(), || set.join_all())),
+            _ => {}
+        }
+    }
+
     fn join_set(&self, dice: &mut Dice, depth: usize) {
         let mut set = JoinSet::new();
         for _ in 0..dice.below(4) {
@@ -266,6 +341,11 @@ impl World {
             }
         }
     }
+}
+
+fn migrating() -> task::Builder {
+    // SAFETY: the steps hold nothing of a thread's over a wait.
+    unsafe { task::Builder::new().migrating(true) }
 }
 
 /// A task inside a scope that its count belongs to.
