@@ -94,11 +94,11 @@ impl Builder {
     /// Leaves the order in which tasks run to chance, of which `seed` decides the outcome, and
     /// simulates the time: for tests. Default: none, and tasks take their turns.
     ///
-    /// There is one worker then, whatever else says how many. Of its ready tasks any may be the
-    /// next, and a call that may wait gives it up more often than not. The time of the runtime's
-    /// own calls (sleeps, timeouts) does not pass by itself: where every task waits, it jumps to
-    /// the next deadline, so that an hour is slept in no time. Deadlines are to be made from
-    /// [`time::now`](crate::time::now): those that are made from
+    /// There is one worker then, whatever else says how many, and [`Runtime::run`] takes no guest.
+    /// Of its ready tasks any may be the next, and a call that may wait gives it up more often than
+    /// not. The time of the runtime's own calls (sleeps, timeouts) does not pass by itself: where
+    /// every task waits, it jumps to the next deadline, so that an hour is slept in no time.
+    /// Deadlines are to be made from [`time::now`](crate::time::now): those that are made from
     /// [`Instant::now`](std::time::Instant::now) come early.
     ///
     /// A test that fails with one seed fails with it again, as far as it does not depend on what is

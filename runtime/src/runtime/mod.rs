@@ -224,6 +224,7 @@ impl Runtime {
     ///   of which there are 16 at most).
     /// - `OutOfMemory`: there is no stack for the task, or no signal stack for the thread.
     /// - What creating an epoll instance returns.
+    /// - `Unsupported`: the runtime has a [seed](Builder::seed), and with it one worker only.
     ///
     /// In a task there is no error.
     ///
@@ -249,6 +250,11 @@ impl Runtime {
     {
         if context::current_task().is_some() {
             return Ok(run_in_task(&self.shared, f));
+        }
+        if self.shared.config.seed.is_some() {
+            // It would have a time of its own, which jumps while the worker runs.
+            let text = "a runtime with a seed has one worker, and takes no guest: use Builder::run";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, text));
         }
         let thread = WorkerThread::prepare()?;
         let worker = Worker::new(&self.shared, Seat::Guest)?;

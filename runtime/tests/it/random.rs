@@ -478,3 +478,14 @@ fn a_token_is_looked_for_in_simulated_time() {
         assert_eq!(error.kind(), ErrorKind::WouldBlock);
     });
 }
+
+#[test]
+fn with_a_seed_there_are_no_guests() {
+    bounded(|| {
+        let runtime = Builder::new().seed(7).build().expect("it starts");
+        let error = runtime.run(|| ()).expect_err("its time would be another");
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        let slept = runtime.spawn(|| timeout(Duration::from_secs(3600), task::park));
+        assert!(slept.join().expect("it returns").is_err());
+    });
+}
