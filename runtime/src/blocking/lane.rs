@@ -66,6 +66,8 @@ struct State {
     idle: Vec<usize>,
     closed: bool,
     done: u64,
+    /// How many of these have yet to tell their callers.
+    telling: usize,
     spawn_failures: u64,
     /// When a job last left the queue, or the queue was last empty. Of no meaning while it is.
     progress: Instant,
@@ -90,6 +92,7 @@ impl Lane {
             idle: Vec::new(),
             closed: false,
             done: 0,
+            telling: 0,
             spawn_failures: 0,
             progress: Instant::now(),
             leavers: Vec::new(),
@@ -165,6 +168,7 @@ impl Lane {
             // Which tells its caller. By then the job is counted, and the thread is there for the
             // caller's next one.
             MutexGuard::unlocked(&mut state, || drop(job));
+            state.telling -= 1;
             next = next.or_else(|| self.wait_for_job(&mut state, key, wake));
         }
         let seat = state.seats.remove(key);
@@ -248,6 +252,12 @@ impl Lane {
         self.state.lock().unfinished() > 0
     }
 
+    /// Whether any job is, or has yet to tell its caller that it is done.
+    pub(super) fn may_wake(&self) -> bool {
+        let state = self.state.lock();
+        state.unfinished() + state.telling > 0
+    }
+
     pub(super) fn stats(&self) -> LaneStats {
         let state = self.state.lock();
         LaneStats {
@@ -288,6 +298,7 @@ impl State {
     /// Counts a job that has been done, and takes the next; without one, makes the thread idle.
     fn after_job(&mut self, key: usize) -> Option<Job> {
         self.done += 1;
+        self.telling += 1;
         self.seats[key].busy_with = None;
         let next = self.take_job(key);
         if next.is_none() && !self.closed {

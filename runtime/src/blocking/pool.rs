@@ -86,6 +86,11 @@ impl Pool {
         [&self.general, &self.files].into_iter().any(|lane| lane.is_at_work())
     }
 
+    /// Whether any job, even one whose caller may abandon it, has yet to tell that it is done.
+    pub(crate) fn may_wake(&self) -> bool {
+        [&self.general, &self.files, &self.resolve].into_iter().any(|lane| lane.may_wake())
+    }
+
     pub(crate) fn stats(&self) -> PoolStats {
         PoolStats {
             general: self.general.stats(),

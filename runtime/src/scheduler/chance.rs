@@ -68,7 +68,11 @@ impl Worker {
     /// How long a worker may sleep whose next timer is due after `time`: not at all where nothing
     /// from outside may come before.
     pub(super) fn sleep_by_chance(&self, chance: &Chance, time: Duration) -> Duration {
-        if self.poller().has_sources() || self.shared.pool.is_at_work() {
+        if self.poller().has_sources() || self.shared.pool.may_wake() {
+            return time;
+        }
+        // Afterwards: what the pool does not count any more is here.
+        if !self.remote().mailbox().is_empty() || self.shared.has_fresh_work() {
             return time;
         }
         chance.pass(time);

@@ -3,7 +3,8 @@
 //! decides everything.
 //!
 //! What must hold is counted: every value is dropped once, no task outlives its scope or its
-//! supervisor, each task finds its own task-locals, and the runtime ends. A seed that fails is named; it fails again.
+//! supervisor, each task finds its own task-locals, and the runtime ends. A seed that fails is
+//! named; it fails again.
 //!
 //! `SEDGE_TEST_RANDOM_SECONDS` says for how long; `SEDGE_TEST_RANDOM_SEED` runs one seed only.
 
@@ -23,7 +24,7 @@ use sedge::task::{self, CancelToken, Cancelled, JoinHandle, JoinSet, Task};
 use sedge::time::{sleep, timeout};
 use sedge_runtime as sedge;
 
-use crate::support::{OnDrop, bounded};
+use crate::support::{HUNG, OnDrop, bounded};
 
 sedge::task_local! {
     static OWNER: Cell<Option<task::TaskId>> = Cell::new(task::current().id());
@@ -487,5 +488,28 @@ fn with_a_seed_there_are_no_guests() {
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         let slept = runtime.spawn(|| timeout(Duration::from_secs(3600), task::park));
         assert!(slept.join().expect("it returns").is_err());
+    });
+}
+
+#[test]
+fn no_time_is_skipped_while_the_pool_is_at_work() {
+    bounded(|| {
+        for seed in 0..4 {
+            let wait = || {
+                let sleeper = sedge::spawn(|| sleep(Duration::from_secs(36_000)));
+                let start = sedge::time::now();
+                for wait in 0..1_000 {
+                    match wait % 10 {
+                        0 => drop(sedge::blocking::resolve("localhost", 7)),
+                        1 | 2 => sedge::blocking(|| std::thread::sleep(Duration::from_micros(100))),
+                        _ => sedge::blocking(|| ()),
+                    }
+                }
+                sleeper.cancel();
+                sedge::time::now() - start
+            };
+            let took = Builder::new().seed(seed).run(wait).expect("it starts");
+            assert!(took < HUNG, "{took:?} are over for the tasks");
+        }
     });
 }
