@@ -273,7 +273,8 @@ impl<T> JoinSet<T> {
 
     /// Tells one task to stop. Returns whether it is in the set.
     ///
-    /// Takes time linear in their number.
+    /// Takes time linear in their number. Ids are those of one runtime: in a set that was filled in
+    /// several, another task may have the same.
     ///
     /// # Blocking
     ///
