@@ -12,8 +12,8 @@
 //! task that has ended is freed by who spawns the next, most often on the thread that has allocated
 //! it. (Where tasks end on other workers, and each freed itself there, two threads were in the
 //! allocator at a time: glibc has them wait for each other, which was half of what a task cost.)
-//! Each spawn looks at two of the list, in turn. So no more of them are kept than there are tasks,
-//! but where very many have ended and none are spawned: then those that end do the same.
+//! A spawn that finds more of them than tasks looks at a few, in turn; where none is spawned any
+//! more, tasks that end do. So never many more than three have ended for each that has not.
 #![expect(unsafe_code, reason = "tasks point to the list on their owner's stack")]
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -57,15 +57,14 @@ struct List {
 /// How many on the list are looked at for each task that is added.
 const SWEPT_PER_SPAWN: usize = 4;
 
-/// How many may be on the list, beyond twice as many as there are tasks, before those that end look
-/// at some of it.
-const KEPT: usize = 1024;
+/// How many may be on the list that have ended, however few have not: half as many for who spawns.
+const KEPT: usize = 256;
 
-/// At how many each does.
+/// How many are looked at by each that ends, where it is theirs to do.
 const SWEPT_PER_END: usize = 16;
 
 /// How often those that end are told how long the list has become.
-const TOLD_EVERY: usize = 256;
+const TOLD_EVERY: usize = 64;
 
 /// A task's way out of its scope.
 struct Leave(*const Children);
@@ -122,7 +121,7 @@ impl Children {
         let task = unsafe { Counted::from_borrowed(made.task()) };
         {
             let mut list = self.list.lock();
-            if list.tasks.len() > 2 * self.count.get() + KEPT {
+            if list.tasks.len() > 2 * self.count.get() + KEPT / 2 {
                 list.sweep(SWEPT_PER_SPAWN);
             }
             list.tasks.push(task);
@@ -165,7 +164,7 @@ impl Children {
 
     /// Lets some go that have ended, if these are most of those that are kept.
     fn sweep_if_many_ended(&self) {
-        if self.listed.load(Ordering::Relaxed) > 4 * self.count.get() + 2 * KEPT {
+        if self.listed.load(Ordering::Relaxed) > 4 * self.count.get() + KEPT {
             if let Some(mut list) = self.list.try_lock() {
                 list.sweep(SWEPT_PER_END);
                 self.listed.store(list.tasks.len(), Ordering::Relaxed);
