@@ -119,10 +119,14 @@
 //! });
 //! ```
 //!
-//! A handle's `join` returns the value, or a [`Cancelled`](crate::task::Cancelled) where there is
-//! none because the scope is about to end; that error converts into an
-//! [`io::Error`](std::io::Error), and into a boxed one, so `?` does. The example `pipeline_scope`
+//! A handle's `join` returns the value. In a scope that has failed it does not return, but ends the
+//! closure that called it, as every wait there does. What is left is an error for a task that was
+//! cancelled alone, a [`Cancelled`](crate::task::Cancelled), which converts into an
+//! [`io::Error`](std::io::Error) and into a boxed one, so `?` does. The example `pipeline_scope`
 //! fetches pages this way, with Ctrl-C as one more error.
+//!
+//! A task belongs to its scope, and not to the place where it is spawned: a
+//! [`timeout`](crate::time::timeout()) inside the scope does not end it, one around the scope does.
 //!
 //! # Tasks that come and go
 //!
