@@ -449,15 +449,21 @@ fn a_deadline_that_outlasts_many_sleeps() {
 fn an_alarm_that_is_all_there_is() {
     on_the_worker(|| {
         let waiting = sedge::spawn(|| timeout(Duration::from_millis(50), task::park));
-        let this = task::current();
+        let (this, unparks) = (task::current(), Count::new());
         // Two sleeps that end early, of which the second sets the alarm, and one more.
-        let unparker = thread::spawn(move || {
-            for _ in 0..3 {
-                thread::sleep(Duration::from_millis(5));
-                this.unpark();
+        let unparker = thread::spawn({
+            let unparks = unparks.clone();
+            move || {
+                for _ in 0..3 {
+                    thread::sleep(Duration::from_millis(5));
+                    unparks.add();
+                    this.unpark();
+                }
             }
         });
-        (0..3).for_each(|_| task::park());
+        while unparks.get() < 3 {
+            task::park();
+        }
         assert!(waiting.join().unwrap().is_err());
         unparker.join().unwrap();
     });

@@ -26,30 +26,36 @@ fn a_sleep_is_never_too_short() {
     });
 }
 
-/// On one worker, tasks wake in the order of their deadlines, however they were added.
+/// On one worker, tasks wake in the order of their deadlines, however they were added. Not if the
+/// worker is held up, by other programs say: some have begun too late then, or the monitor has woken
+/// them in its place. So this has several tries, with more and more time.
 #[test]
 fn sleepers_wake_in_the_order_of_their_deadlines() {
-    bounded(|| {
-        let runtime = runtime(1);
+    fn order_of_wakes(until_first: Duration) -> Vec<u64> {
         let order = Arc::new(Mutex::new(Vec::new()));
-        let seen = order.clone();
-        let root = runtime.spawn(move || {
-            let start = Instant::now() + Duration::from_millis(20);
-            let sleepers: Vec<_> = (0..500_u64)
-                .map(|n| {
-                    let n = n * 7 % 500;
-                    let seen = seen.clone();
-                    sedge::spawn(move || {
-                        sedge::time::sleep_until(start + Duration::from_micros(n));
-                        seen.lock().unwrap().push(n);
-                    })
+        let start = Instant::now() + until_first;
+        let sleepers: Vec<_> = (0..500_u64)
+            .map(|n| {
+                let n = n * 7 % 500;
+                let seen = order.clone();
+                sedge::spawn(move || {
+                    sedge::time::sleep_until(start + Duration::from_micros(n));
+                    seen.lock().unwrap().push(n);
                 })
-                .collect();
-            sleepers.into_iter().for_each(|sleeper| sleeper.join().unwrap());
+            })
+            .collect();
+        sleepers.into_iter().for_each(|sleeper| sleeper.join().unwrap());
+        Arc::into_inner(order).unwrap().into_inner().unwrap()
+    }
+
+    bounded(|| {
+        let mut tries = (0..8).map(|n| Duration::from_millis(20 << n));
+        let runtime = runtime(1);
+        let root = runtime.spawn(move || {
+            let is_sorted = |time| order_of_wakes(time).into_iter().eq(0..500);
+            assert!(tries.any(is_sorted), "never in order");
         });
         root.join().unwrap();
-        let order = order.lock().unwrap();
-        assert_eq!(*order, (0..500).collect::<Vec<_>>());
     });
 }
 
