@@ -130,15 +130,16 @@ fn a_late_error_whose_destructor_unwinds() {
     }
 
     everywhere(|| {
-        let inside = Inside::default();
+        let (inside, begun) = (Inside::default(), Count::new());
         let caught = catch_unwind(AssertUnwindSafe(|| {
             try_scope::<_, (), _>(|s| {
                 s.spawn(|| {
                     let _inside = inside.enter();
+                    begun.add();
                     task::shield(|| sleep(4 * SHORT));
                     Ok(())
                 });
-                task::shield(|| eventually("it has begun", || inside.get() == 1));
+                task::shield(|| eventually("it has begun", || begun.get() == 1));
                 let failed = s.spawn(|| Err::<(), _>(Bad(false)));
                 task::shield(|| eventually("it has failed", || failed.is_finished()));
                 Err(Bad(true))
