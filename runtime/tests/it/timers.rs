@@ -27,8 +27,8 @@ fn a_sleep_is_never_too_short() {
 }
 
 /// On one worker, tasks wake in the order of their deadlines, however they were added. Not if the
-/// worker is held up, by other programs say: some have begun too late then, or the monitor has woken
-/// them in its place. So this has several tries, with more and more time.
+/// worker is held up, by other programs say: some have begun too late then, or the monitor has
+/// woken them in its place. So this has several tries, with more and more time.
 #[test]
 fn sleepers_wake_in_the_order_of_their_deadlines() {
     fn order_of_wakes(until_first: Duration) -> Vec<u64> {
