@@ -107,9 +107,14 @@ fn kinds_of_children() {
                     if fails { Err("failed".into()) } else { Ok(()) }
                 }
             };
+            let others = [transient.clone(), temporary.clone()];
+            let count_last = count(&permanent, false);
             let gave_up = Supervisor::new(Strategy::OneForOne)
                 .backoff(Duration::ZERO, Duration::ZERO)
-                .child("permanent", Restart::Permanent, count(&permanent, false))
+                .child("permanent", Restart::Permanent, move || {
+                    eventually("the others run", || others.iter().all(|other| other.get() == 1));
+                    count_last()
+                })
                 .child("transient", Restart::Transient, count(&transient, false))
                 .child("temporary", Restart::Temporary, count(&temporary, true))
                 .run()
