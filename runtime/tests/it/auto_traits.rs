@@ -14,7 +14,6 @@ use sedge_runtime as sedge;
 /// Whether a type has a trait. Where it has, the constant of the type itself hides the trait's.
 macro_rules! has {
     ($type:ty: $auto:ident) => {{
-        #[allow(dead_code, reason = "where the type has the trait, the other one is used")]
         trait Not {
             const HAS: bool = false;
         }
@@ -23,11 +22,12 @@ macro_rules! has {
 
         impl<T> Not for Type<T> {}
 
-        #[allow(dead_code, reason = "where the type has not the trait, the other one is used")]
         impl<T: $auto> Type<T> {
             const HAS: bool = true;
         }
 
+        // `u8` has every auto trait: of it the one constant is hidden, and the other is not.
+        assert!(Type::<u8>::HAS && !<Type<u8> as Not>::HAS);
         Type::<$type>::HAS
     }};
 }

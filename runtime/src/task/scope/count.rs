@@ -9,6 +9,7 @@
 //! Taking one off is a Release, and the owner's look an Acquire: what the tasks did comes before
 //! what the owner does next. All changes are read-modify-writes, so that none cuts another's
 //! Release off. Adding one is Relaxed: who adds is the owner, or a task that is counted itself.
+//! Asking how many there are is, too: a figure.
 #![expect(unsafe_code, reason = "its last user touches it up to the moment that its owner may go")]
 
 use std::task::Waker;
