@@ -60,6 +60,7 @@ mod scheduler;
 pub mod signal;
 mod stack;
 pub mod supervisor;
+pub mod sync;
 pub mod task;
 pub mod time;
 mod timer;

@@ -3,13 +3,18 @@
 
 #[cfg(not(sedge_loom))]
 mod imp {
-    pub(crate) use parking_lot::Mutex;
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, fence};
+    pub(crate) use parking_lot::{Mutex, MutexGuard};
+    pub(crate) use std::sync::atomic::{
+        AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, Ordering, fence,
+    };
 }
 
 #[cfg(sedge_loom)]
 mod imp {
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, fence};
+    pub(crate) use loom::sync::MutexGuard;
+    pub(crate) use loom::sync::atomic::{
+        AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, Ordering, fence,
+    };
 
     /// loom's lock under `parking_lot`'s signature.
     #[derive(Debug)]

@@ -20,7 +20,7 @@ use crate::wait::QueueKey;
 /// See [`Source::poll_read_with`].
 #[derive(Debug, Default)]
 pub struct WaitKey {
-    key: QueueKey,
+    key: QueueKey<'static>,
     place: Option<(&'static Entry, Direction)>,
 }
 
@@ -35,7 +35,7 @@ impl WaitKey {
     }
 
     /// Moves to this queue, out of any other.
-    fn enter(&mut self, entry: &'static Entry, direction: Direction) -> &mut QueueKey {
+    fn enter(&mut self, entry: &'static Entry, direction: Direction) -> &mut QueueKey<'static> {
         let stays =
             self.place.is_some_and(|(other, way)| std::ptr::eq(other, entry) && way == direction);
         if !stays {
@@ -48,9 +48,8 @@ impl WaitKey {
     }
 
     fn leave(&mut self) {
-        if let Some((entry, direction)) = self.place.take() {
-            entry.queue(direction).forget(&mut self.key);
-        }
+        self.place = None;
+        self.key.forget();
     }
 }
 

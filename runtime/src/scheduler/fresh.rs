@@ -39,7 +39,7 @@ impl Worker {
 
     /// The next fresh task that is within reach without stealing.
     pub(super) fn next_fresh(&self) -> Option<TaskRef> {
-        self.next_own().or_else(|| self.remote.take_handed_over()).or_else(|| self.next_injected())
+        self.next_own().or_else(|| self.next_handed_over()).or_else(|| self.next_injected())
     }
 
     /// Has one fresh task of each kind run next.
@@ -61,7 +61,9 @@ impl Worker {
     }
 
     fn next_handed_over(&self) -> Option<TaskRef> {
-        self.remote.take_handed_over()
+        let task = self.remote.take_handed_over()?;
+        self.spin.note_work();
+        Some(task)
     }
 
     /// One of its own that makes its home here. Those before it go where homes are scarce.
@@ -71,8 +73,10 @@ impl Worker {
 
     /// The same from the injector. The rest stay there, for whoever is free next.
     fn next_injected(&self) -> Option<TaskRef> {
-        iter::from_fn(|| take_one(&self.shared.injector))
-            .find_map(|task| self.keep_or_hand_over(task))
+        let task = iter::from_fn(|| take_one(&self.shared.injector))
+            .find_map(|task| self.keep_or_hand_over(task))?;
+        self.spin.note_work();
+        Some(task)
     }
 
     /// A task that would make its home here makes it where homes are scarce instead.

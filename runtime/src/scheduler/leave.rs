@@ -38,8 +38,14 @@ impl Worker {
         }
     }
 
-    /// Whether the runtime stops and this worker may go.
+    /// Whether the runtime stops and this worker may go. Asked before every task.
+    #[inline]
     pub(crate) fn may_leave(&self) -> bool {
+        let stays = self.shared.phase() == Phase::Running && self.remote.seat() == Seat::Member;
+        !stays && self.may_leave_slow()
+    }
+
+    fn may_leave_slow(&self) -> bool {
         match self.shared.phase() {
             Phase::Running => self.may_retire(),
             Phase::Stopping => {

@@ -26,6 +26,7 @@ mod registry;
 mod remote;
 mod shared;
 mod sleep;
+mod spin;
 mod steal;
 mod worker;
 

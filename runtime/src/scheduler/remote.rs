@@ -235,6 +235,7 @@ impl Remote {
         take_one(&self.inbox)
     }
 
+    #[inline]
     pub(crate) fn seat(&self) -> Seat {
         match self.seat.load(Ordering::Relaxed) {
             0 => Seat::Vacant,

@@ -155,6 +155,7 @@ impl Shared {
         Err(io::Error::new(io::ErrorKind::QuotaExceeded, text))
     }
 
+    #[inline]
     pub(crate) fn phase(&self) -> Phase {
         match self.phase.load(Ordering::SeqCst) {
             0 => Phase::Running,
@@ -173,6 +174,7 @@ impl Shared {
         self.remotes().for_each(|remote| remote.wake());
     }
 
+    #[inline]
     pub(crate) fn has_several_workers(&self) -> bool {
         self.several.load(Ordering::Relaxed)
     }

@@ -11,6 +11,9 @@ use super::Worker;
 impl Worker {
     /// Sleeps until an event, a message, a timer, new work that it was chosen for, or `done`.
     pub(super) fn sleep(&self, done: &impl Fn(&Self) -> bool) {
+        if self.spin_before_sleep() {
+            return;
+        }
         self.shrink();
         if !self.takes_fresh() {
             self.stop_searching();

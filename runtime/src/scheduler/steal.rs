@@ -18,12 +18,14 @@ impl Worker {
         if !self.shared.has_several_workers() || !self.start_searching() {
             return None;
         }
-        (0..ROUNDS).find_map(|round| {
+        let task = (0..ROUNDS).find_map(|round| {
             if round > 0 {
                 std::hint::spin_loop();
             }
             self.steal_round()
-        })
+        })?;
+        self.spin.note_work();
+        Some(task)
     }
 
     fn steal_round(&self) -> Option<TaskRef> {

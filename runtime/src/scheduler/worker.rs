@@ -27,6 +27,7 @@ use super::alarm::Alarm;
 use super::chance::Chance;
 use super::placement::Placement;
 use super::registry::Registry;
+use super::spin::Spin;
 use super::{Phase, Remote, Seat, Shared, shared};
 use crate::io::Poller;
 use crate::stack::{Stack, StackCache, StackSize};
@@ -83,6 +84,7 @@ pub(crate) struct Worker {
     /// Waits of its tasks whose time is not counted yet.
     pub(crate) pending: Pending,
     pub(super) alarm: Alarm,
+    pub(super) spin: Spin,
     /// Of a runtime with a seed.
     pub(super) chance: Option<Box<Chance>>,
 }
@@ -114,6 +116,7 @@ impl Worker {
             sleep_limit: Cell::new(None),
             pending: Pending::default(),
             alarm: Alarm::default(),
+            spin: Spin::new(shared.config.seed.is_none()),
             chance: shared.config.seed.map(|seed| Box::new(Chance::new(seed))),
         })
     }
@@ -180,6 +183,7 @@ impl Worker {
 
     pub(super) fn take_mail(&self) {
         if !self.remote.mailbox().is_empty() {
+            self.spin.note_work();
             self.ready.borrow_mut().extend(self.remote.take_mail());
         }
     }

@@ -241,6 +241,7 @@ impl TaskRef {
     }
 
     /// A wake; the caller schedules what it gets, if anything, once it holds no lock.
+    #[inline]
     pub(crate) fn wake(self) -> Option<Claimed> {
         self.state.wake().then_some(Claimed(self))
     }
@@ -402,6 +403,7 @@ impl Header {
         &self.extras.get_or_init().locals
     }
 
+    #[inline]
     pub(crate) fn is_cancelled(&self) -> bool {
         self.state.is_cancelled()
     }

@@ -304,6 +304,16 @@ pub(crate) fn raise_if_due_here() {
     });
 }
 
+/// Whether [`raise_if_due_here`] would raise something.
+#[inline]
+pub(crate) fn is_raise_due() -> bool {
+    let may_be_due = match context::current_task() {
+        Some(task) => may_be_due(task),
+        None => context::with_frames(|frames| !frames.is_empty()),
+    };
+    may_be_due && raises() && context::with_frames(|frames| frames.due_now().is_some())
+}
+
 /// When something will be raised by [`raise_if_due_here`].
 pub(crate) fn raised_at() -> Option<Instant> {
     if raises() { context::with_frames(Frames::deadline) } else { None }

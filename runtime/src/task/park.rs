@@ -207,6 +207,24 @@ fn suspend_in_unwind(task: TaskRef, how: Suspend) {
 /// whether the deadline has come, as far as it knows: what waits in a loop ends it by that.
 pub(crate) fn park_until(task: TaskRef, deadline: Option<Instant>) -> bool {
     raise_if_due(task);
+    let is_over = pause_until(task, deadline);
+    raise_if_due(task);
+    is_over
+}
+
+/// Parks `task`, the running one, until a wake, or until something in a frame is due; may return
+/// for no reason, and raises nothing.
+#[inline(always)]
+pub(crate) fn pause(task: TaskRef) {
+    if !task.frames.is_empty() {
+        let _over = pause_until(task, None);
+    } else if !task.state.take_notified() {
+        suspend(task, Suspend::Park);
+    }
+}
+
+/// The same, and raises nothing: it returns where something is due.
+pub(crate) fn pause_until(task: TaskRef, deadline: Option<Instant>) -> bool {
     if task.state.take_notified() {
         return false;
     }
@@ -233,14 +251,12 @@ pub(crate) fn park_until(task: TaskRef, deadline: Option<Instant>) -> bool {
     if has_come && frames_deadline == until {
         task.frames.note_time();
     }
-    raise_if_due(task);
     has_come && deadline == until
 }
 
 /// The same for a task whose time the worker counts: it is not until the task waits for longer than
 /// most. Says in `limit` what is left.
-pub(crate) fn park_for(task: TaskRef, duration: Duration, limit: &mut Limit) -> bool {
-    raise_if_due(task);
+pub(crate) fn pause_for(task: TaskRef, duration: Duration, limit: &mut Limit) -> bool {
     if task.state.take_notified() {
         return false;
     }
@@ -251,7 +267,6 @@ pub(crate) fn park_for(task: TaskRef, duration: Duration, limit: &mut Limit) -> 
     let counted = context::with_worker(|worker| {
         worker.expect("a task runs on a worker").pending.remove(task)
     });
-    raise_if_due(task);
     match counted {
         Counted::Fired => return true,
         Counted::Until(deadline) => *limit = Limit::At(deadline),

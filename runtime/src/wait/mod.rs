@@ -25,7 +25,9 @@
 //! once it is woken. A queue that a waiter leaves that way takes it out in a destructor. Where
 //! nothing can be raised, operations that can return an error return a [`refusal`].
 
+mod call;
 mod limit;
+mod list;
 mod queue;
 mod thread;
 pub(crate) use thread::{Parker, pass_wakes_on};
@@ -42,6 +44,7 @@ use crate::{clock, context, task};
 pub(crate) use crate::task::refusal;
 
 pub(crate) use limit::Limit;
+pub(crate) use list::{Caller, Locked, Place, WaitList};
 pub(crate) use queue::{QueueKey, WaitQueue};
 
 /// The deadline of a wait has passed.
@@ -84,6 +87,7 @@ impl Waiter {
 
     /// Decides the wake, under the lock that keeps the waiter in its place. Nothing comes back
     /// where there is nothing left to do: the task was active and has been notified.
+    #[inline]
     pub(crate) fn claim(self) -> Option<Wakeup> {
         match self {
             Self::Task(task) => task.wake().map(Wakeup::Task),
@@ -99,16 +103,20 @@ impl Wakeup {
     /// others: between the events of a poll, for which it would end the process; between the
     /// waiters of one source; in destructors that run in mid-unwind. So its panic ends here, once
     /// the hook has reported it.
+    #[inline]
     pub(crate) fn deliver(self) {
         match self {
             Self::Task(claimed) => scheduler::schedule(claimed),
-            Self::Waker(waker) => {
-                if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-                    // Dropping it might panic again.
-                    std::mem::forget(payload);
-                }
-            }
+            Self::Waker(waker) => wake(waker),
         }
+    }
+}
+
+#[cold]
+fn wake(waker: Waker) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+        // Dropping it might panic again.
+        std::mem::forget(payload);
     }
 }
 
@@ -122,35 +130,51 @@ pub(crate) fn park(deadline: Option<Instant>) -> bool {
     }
 }
 
-/// The same with a limit, which is fixed by the first wait.
-fn park_within(limit: &mut Limit) -> bool {
-    if let Limit::After(duration) = *limit {
-        if let Some(task) = context::parkable_task().filter(|task| task.may_be_counted()) {
-            return task::park_for(task, duration, limit);
+/// The same with a limit, which is fixed by the first wait; and raises nothing: it returns where
+/// something is due.
+fn pause(limit: &mut Limit) -> bool {
+    let task = context::parkable_task();
+    if let (Limit::After(duration), Some(task)) = (*limit, task) {
+        if task.may_be_counted() {
+            return task::pause_for(task, duration, limit);
         }
     }
     let deadline = limit.deadline();
     *limit = deadline.into();
-    park(deadline)
+    match task {
+        Some(task) => task::pause_until(task, deadline),
+        None => block_quietly(deadline),
+    }
 }
 
 /// The same on a thread.
 fn block(deadline: Option<Instant>) -> bool {
-    let until = next_look(deadline);
+    task::raise_if_due_here();
+    let is_over = block_quietly(deadline);
+    task::raise_if_due_here();
+    is_over
+}
+
+fn block_quietly(deadline: Option<Instant>) -> bool {
+    let until = look_before(deadline);
     if !until.is_some_and(clock::jump_to) {
         thread::block(until);
     }
-    task::raise_if_due_here();
     deadline.is_some_and(|deadline| clock::now() >= deadline)
 }
 
 /// Until when a thread may block at a stretch, in a wait that ends at `deadline`. Raises what is
-/// due, and ends where something will be.
+/// due.
+pub(crate) fn next_look(deadline: Option<Instant>) -> Option<Instant> {
+    task::raise_if_due_here();
+    look_before(deadline)
+}
+
+/// The same, without that: it ends where something will be due.
 ///
 /// Where the thread stands in for a task that nothing is raised in, a cancellation wakes it not, so
 /// that it has to look for one every millisecond.
-pub(crate) fn next_look(deadline: Option<Instant>) -> Option<Instant> {
-    task::raise_if_due_here();
+fn look_before(deadline: Option<Instant>) -> Option<Instant> {
     let looks = !task::raises() && context::current_task().is_some();
     let tick = looks.then(|| clock::now() + task::TICK);
     [deadline, task::raised_at(), tick].into_iter().flatten().min()

@@ -7,41 +7,26 @@
 //! true does so *before* it takes the lock to wake. So either the waiter's look comes after the
 //! change, or the waker's lock comes after the waiter stands there: no wake is lost.
 //!
-//! A waiter is taken out either by a waker, who has then claimed its wake, or by itself. It knows
-//! which by looking for its ticket under the lock. One that was woken and leaves without having
-//! used the wake (its deadline passed, it was cancelled) wakes the next.
-//!
-//! # Memory
-//!
-//! Most conditions have one waiter at a time: the first stands in the queue itself, the rest in a
-//! vector that is freed when it is empty again.
+//! A waiter that is woken looks again. Where somebody was faster it goes back to the front. Its
+//! wake is not lost if it is told to end meanwhile: see [`super::list`].
 
+use std::io;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Instant;
-use std::{io, mem};
 
-use super::{Limit, TimedOut, Waiter, Wakeup, or_refused, park_within, refusal};
-use crate::primitive::Mutex;
+use super::{Limit, Place, TimedOut, WaitList, Waiter, Wakeup, or_refused, refusal};
 use crate::task;
 
 /// Waiters on one condition.
 #[derive(Debug)]
 pub(crate) struct WaitQueue {
-    waiters: Mutex<Waiters>,
+    list: WaitList<(), ()>,
 }
 
-/// Names a waiter that a future left in a queue.
+/// What a future left in a queue. Dropped, it leaves, and passes on a wake that it had received.
 #[derive(Debug, Default)]
-pub(crate) struct QueueKey(Option<u64>);
-
-#[derive(Debug)]
-struct Waiters {
-    next_ticket: u64,
-    first: Option<(u64, Waiter)>,
-    // Boxed: an idle queue is five words, and there are two in every source.
-    #[expect(clippy::box_collection, reason = "one word while there is at most one waiter")]
-    rest: Option<Box<std::collections::VecDeque<(u64, Waiter)>>>,
-}
+pub(crate) struct QueueKey<'q>(Option<(&'q WaitQueue, Pin<Box<Place<'q, (), ()>>>)>);
 
 impl Default for WaitQueue {
     fn default() -> Self {
@@ -52,12 +37,12 @@ impl Default for WaitQueue {
 impl WaitQueue {
     #[cfg(not(sedge_loom))]
     pub(crate) const fn new() -> Self {
-        Self { waiters: Mutex::new(Waiters { next_ticket: 0, first: None, rest: None }) }
+        Self { list: WaitList::new(()) }
     }
 
     #[cfg(sedge_loom)]
     pub(crate) fn new() -> Self {
-        Self { waiters: Mutex::new(Waiters { next_ticket: 0, first: None, rest: None }) }
+        Self { list: WaitList::new(()) }
     }
 
     /// Waits until `ready` returns a value. `ready` runs under the queue's lock, so it must neither
@@ -67,29 +52,37 @@ impl WaitQueue {
         deadline: Option<Instant>,
         ready: impl FnMut() -> Option<R>,
     ) -> Result<R, TimedOut> {
-        self.wait_within(&mut deadline.into(), ready)
+        self.wait_within(&mut deadline.into(), || false, ready)
     }
 
     fn wait_within<R>(
         &self,
         limit: &mut Limit,
+        is_refused: impl Fn() -> bool,
         mut ready: impl FnMut() -> Option<R>,
     ) -> Result<R, TimedOut> {
-        let mut place = Place { queue: self, ticket: None };
-        let mut is_over = false;
+        let mut place = pin!(Place::new(&self.list, ()));
+        let mut was_woken = false;
         loop {
+            place.as_mut().begin(Some(Waiter::current()));
             {
-                let mut waiters = self.waiters.lock();
+                let mut list = self.list.lock();
                 if let Some(value) = ready() {
-                    place.leave_used(&mut waiters);
                     return Ok(value);
                 }
-                place.stand(&mut waiters);
+                if was_woken {
+                    list.push_front(0, place.as_ref());
+                } else {
+                    list.push_back(0, place.as_ref());
+                }
             }
-            if is_over {
-                return Err(TimedOut);
+            if place.as_mut().wait_unless(limit, false, &is_refused).is_err() {
+                return ready().ok_or(TimedOut);
             }
-            is_over = park_within(limit);
+            was_woken = true;
+            if let Some(value) = ready() {
+                return Ok(value);
+            }
         }
     }
 
@@ -99,76 +92,81 @@ impl WaitQueue {
         limit: &mut Limit,
         mut ready: impl FnMut() -> Option<R>,
     ) -> Result<io::Result<R>, TimedOut> {
+        let is_refused = || refusal().is_some();
         let Some(refused_at) = task::refused_at() else {
-            return self.wait_within(limit, || or_refused(ready()));
+            return self.wait_within(limit, is_refused, || or_refused(ready()));
         };
         let deadline = limit.deadline();
         *limit = deadline.into();
-        let is_refused = deadline.is_none_or(|deadline| refused_at < deadline);
-        match self.wait_within(&mut limit.or_at(Some(refused_at)), || or_refused(ready())) {
-            Err(TimedOut) if is_refused => Ok(Err(refusal().expect("its time has come"))),
+        let refused_first = deadline.is_none_or(|deadline| refused_at < deadline);
+        let limit = &mut limit.or_at(Some(refused_at));
+        match self.wait_within(limit, is_refused, || or_refused(ready())) {
+            Err(TimedOut) if refused_first => Ok(Err(refusal().expect("its time has come"))),
             result => result,
         }
     }
 
-    /// The same for a future: leaves `cx`'s waker in the queue under `key` while pending.
-    /// The future's destructor calls [`forget`](Self::forget).
-    pub(crate) fn poll_until<R>(
-        &self,
+    /// The same for a future: leaves `cx`'s waker in the queue, under `key`, while pending.
+    pub(crate) fn poll_until<'q, R>(
+        &'q self,
         cx: &mut Context<'_>,
-        key: &mut QueueKey,
+        key: &mut QueueKey<'q>,
         mut ready: impl FnMut() -> Option<R>,
     ) -> Poll<R> {
         // How a waker is cloned and dropped is the user's code, which may panic and may come back
         // to this queue: it runs before the lock is taken, and after it was let go.
-        let waker = cx.waker().clone();
-        let _old;
-        let mut waiters = self.waiters.lock();
-        match ready() {
-            Some(value) => {
-                _old = key.0.take().and_then(|ticket| waiters.remove(ticket));
-                Poll::Ready(value)
-            }
-            None => {
-                let waiter = Waiter::Waker(waker);
-                match key.0.and_then(|ticket| waiters.find_mut(ticket)) {
-                    // Polled again without a wake: it keeps its place.
-                    Some(place) => _old = Some(mem::replace(place, waiter)),
-                    None => key.0 = Some(waiters.push(waiter)),
-                }
-                Poll::Pending
+        let waiter = Waiter::Waker(cx.waker().clone());
+        if !key.is_in(self) {
+            key.forget();
+        }
+        let place =
+            &mut key.0.get_or_insert_with(|| (self, Box::pin(Place::new(&self.list, ())))).1;
+        let _dropped;
+        let mut list = self.list.lock();
+        if let Some(value) = ready() {
+            let _was_in_line = list.remove(place);
+            drop(list);
+            // A wake that had come was for this: it is not passed on.
+            key.0 = None;
+            return Poll::Ready(value);
+        }
+        if place.is_in_line(&list) {
+            // Polled again without a wake: it keeps its place.
+            _dropped = list.rewait(place.as_mut(), waiter);
+        } else {
+            let was_woken = place.is_answered();
+            place.as_mut().begin(Some(waiter));
+            if was_woken {
+                list.push_front(0, place.as_ref());
+            } else {
+                list.push_back(0, place.as_ref());
             }
         }
-    }
-
-    /// Takes a future's waker out of the queue, passing on a wake that it had received.
-    pub(crate) fn forget(&self, key: &mut QueueKey) {
-        if let Some(ticket) = key.0.take() {
-            self.leave_unused(ticket);
-        }
+        Poll::Pending
     }
 
     /// Wakes the waiter that has waited longest. Returns whether there was one.
     pub(crate) fn wake_one(&self) -> bool {
-        let (found, wakeup) = {
-            let mut waiters = self.waiters.lock();
-            let waiter = waiters.pop();
-            (waiter.is_some(), waiter.and_then(Waiter::claim))
+        let wakeup = {
+            let mut list = self.list.lock();
+            let Some(chosen) = list.choose(0) else { return false };
+            chosen.answer()
         };
         wakeup.into_iter().for_each(Wakeup::deliver);
-        found
+        true
     }
 
     /// Wakes every waiter.
     pub(crate) fn wake_all(&self) {
         let (first, rest) = {
-            let mut waiters = self.waiters.lock();
-            let first = waiters.first.take();
-            let rest = waiters.rest.take();
-            let claim = |(_, waiter): (u64, Waiter)| waiter.claim();
-            let rest: Vec<_> =
-                rest.map(|rest| rest.into_iter().filter_map(claim).collect()).unwrap_or_default();
-            (first.and_then(claim), rest)
+            let mut list = self.list.lock();
+            let Some(first) = list.choose(0) else { return };
+            let first = first.answer();
+            let mut rest = Vec::new();
+            while let Some(chosen) = list.choose(0) {
+                rest.extend(chosen.answer());
+            }
+            (first, rest)
         };
         first.into_iter().chain(rest).for_each(Wakeup::deliver);
     }
@@ -176,100 +174,30 @@ impl WaitQueue {
     /// Whether anyone waits, at this instant.
     #[cfg(test)]
     pub(crate) fn has_waiters(&self) -> bool {
-        self.waiters.lock().first.is_some()
+        !self.list.lock().is_empty(0)
+    }
+}
+
+impl QueueKey<'_> {
+    fn is_in(&self, queue: &WaitQueue) -> bool {
+        self.0.as_ref().is_some_and(|(other, _)| std::ptr::eq(*other, queue))
     }
 
-    fn leave_unused(&self, ticket: u64) {
-        let removed = self.waiters.lock().remove(ticket);
-        if removed.is_none() {
-            self.wake_one();
+    /// Leaves the queue, passing on a wake that had come.
+    pub(crate) fn forget(&mut self) {
+        if let Some((queue, place)) = self.0.take() {
+            if place.as_ref().leave() {
+                queue.wake_one();
+            }
         }
     }
 }
 
-impl Waiters {
-    fn push(&mut self, waiter: Waiter) -> u64 {
-        let ticket = self.next_ticket;
-        self.next_ticket = ticket + 1;
-        if self.first.is_none() {
-            self.first = Some((ticket, waiter));
-        } else {
-            self.rest.get_or_insert_default().push_back((ticket, waiter));
-        }
-        ticket
-    }
-
-    fn pop(&mut self) -> Option<Waiter> {
-        let (_, waiter) = self.first.take()?;
-        self.first = self.rest.as_mut().and_then(|rest| rest.pop_front());
-        self.shrink();
-        Some(waiter)
-    }
-
-    fn holds(&self, ticket: u64) -> bool {
-        self.first.as_ref().is_some_and(|first| first.0 == ticket) || self.find(ticket).is_some()
-    }
-
-    /// Where in the rest a ticket stands. Tickets only grow, so the rest is sorted by them.
-    fn find(&self, ticket: u64) -> Option<usize> {
-        self.rest.as_ref()?.binary_search_by_key(&ticket, |entry| entry.0).ok()
-    }
-
-    fn find_mut(&mut self, ticket: u64) -> Option<&mut Waiter> {
-        if self.first.as_ref().is_some_and(|first| first.0 == ticket) {
-            return self.first.as_mut().map(|first| &mut first.1);
-        }
-        let at = self.find(ticket)?;
-        self.rest.as_mut()?.get_mut(at).map(|entry| &mut entry.1)
-    }
-
-    fn remove(&mut self, ticket: u64) -> Option<Waiter> {
-        if self.first.as_ref().is_some_and(|first| first.0 == ticket) {
-            return self.pop();
-        }
-        let at = self.find(ticket)?;
-        let removed = self.rest.as_mut()?.remove(at);
-        self.shrink();
-        removed.map(|(_, waiter)| waiter)
-    }
-
-    fn shrink(&mut self) {
-        if self.rest.as_ref().is_some_and(|rest| rest.is_empty()) {
-            self.rest = None;
-        }
-    }
-}
-
-/// A waiting call's place in the queue. Left in the destructor too: the wait may unwind.
-struct Place<'a> {
-    queue: &'a WaitQueue,
-    ticket: Option<u64>,
-}
-
-impl Place<'_> {
-    /// Stands in the queue, if it does not stand there any more (or yet).
-    fn stand(&mut self, waiters: &mut Waiters) {
-        if !self.ticket.is_some_and(|ticket| waiters.holds(ticket)) {
-            self.ticket = Some(waiters.push(Waiter::current()));
-        }
-    }
-
-    /// Leaves with what it came for.
-    fn leave_used(&mut self, waiters: &mut Waiters) {
-        if let Some(ticket) = self.ticket.take() {
-            drop(waiters.remove(ticket));
-        }
-    }
-}
-
-impl Drop for Place<'_> {
+impl Drop for QueueKey<'_> {
     fn drop(&mut self) {
-        if let Some(ticket) = self.ticket.take() {
-            self.queue.leave_unused(ticket);
-        }
+        self.forget();
     }
 }
-
 #[cfg(all(test, not(sedge_loom)))]
 mod tests {
     use super::{QueueKey, WaitQueue};
@@ -291,7 +219,7 @@ mod tests {
     fn a_future_that_is_polled_again_keeps_its_place() {
         let queue = WaitQueue::new();
         let counts: [Arc<Count>; 3] = Default::default();
-        let mut keys: [QueueKey; 3] = Default::default();
+        let mut keys: [QueueKey<'_>; 3] = Default::default();
         for at in [0, 1, 2, 0, 1, 0] {
             let waker = Waker::from(counts[at].clone());
             let mut cx = Context::from_waker(&waker);
@@ -304,7 +232,6 @@ mod tests {
             assert_eq!(counted, [0, 1, 2].map(|at| usize::from(at < woken)));
         }
         assert!(!queue.wake_one());
-        keys.iter_mut().for_each(|key| queue.forget(key));
     }
 }
 
@@ -334,7 +261,7 @@ mod model {
                             permits.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).ok()
                         };
                         block_on(poll_fn(|cx| queue.poll_until(cx, &mut key, take)));
-                        queue.forget(&mut key);
+                        drop(key);
                     })
                 })
                 .collect();

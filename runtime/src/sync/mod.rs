@@ -1,0 +1,3 @@
+//! Locks, channels and other things that tasks wait for one another with.
+
+pub mod channel;
