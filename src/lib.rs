@@ -295,7 +295,8 @@
 #![forbid(unsafe_code)]
 
 pub use sedge_runtime::{
-    blocking, io, run, runtime, scope, signal, spawn, supervisor, task, task_local, time, try_scope,
+    blocking, io, run, runtime, scope, select, select_biased, signal, spawn, supervisor, sync,
+    task, task_local, time, try_scope,
 };
 
 pub mod guide;

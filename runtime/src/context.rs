@@ -15,9 +15,10 @@
 use std::cell::{Cell, OnceCell};
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::{ptr, thread};
 
-use crate::scheduler::{Phase, Shared, Worker};
+use crate::scheduler::{Numbers, Phase, Shared, Worker};
 use crate::stack::overflow::CurrentStack;
 use crate::task::{Frames, Locals, TaskRef};
 use crate::wait::Parker;
@@ -77,6 +78,19 @@ pub(crate) fn with_worker<R>(f: impl FnOnce(Option<&Worker>) -> R) -> R {
     // SAFETY: the pointer was set by `enter` from a reference that outlives its guard, on this
     // thread, whose stack below us holds that guard.
     f(unsafe { worker_ptr().as_ref() })
+}
+
+/// A number less than `end`, by chance.
+pub(crate) fn random_below(end: usize) -> usize {
+    /// For threads that are no workers.
+    static SEED: AtomicU64 = AtomicU64::new(0);
+    with_worker(|worker| match worker {
+        Some(worker) => worker.random_below(end),
+        None => {
+            let seed = SEED.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+            Numbers::new(seed.rotate_left(17)).below(end)
+        }
+    })
 }
 
 /// The running task, also inside `no_park`.

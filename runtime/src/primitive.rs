@@ -37,4 +37,23 @@ mod imp {
     }
 }
 
+/// Keeps what is in it from sharing a cache line, and the one that is fetched with it, with others.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct CachePadded<T>(T);
+
+impl<T> From<T> for CachePadded<T> {
+    fn from(value: T) -> Self {
+        Self(value)
+    }
+}
+
+impl<T> std::ops::Deref for CachePadded<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
 pub(crate) use imp::*;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
 use super::operation::Operation;
 use super::poller::Interest;
@@ -318,6 +319,12 @@ impl<T: AsFd> Source<T> {
     /// ```
     pub fn writable(&self) -> io::Result<()> {
         self.writing().ready()
+    }
+
+    /// Whether the kernel says that it is ready.
+    pub(crate) fn is_ready_now(&self, writes: bool) -> io::Result<bool> {
+        let direction = if writes { Direction::Write } else { Direction::Read };
+        sys::poll(self.as_fd(), direction.poll_bits(), Some(Duration::ZERO))
     }
 
     pub(super) const fn registration(&self) -> &Registration {

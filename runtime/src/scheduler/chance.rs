@@ -17,15 +17,34 @@ use super::worker::TURN;
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Chance {
-    state: Cell<u64>,
+    numbers: Numbers,
     now: Cell<Instant>,
+}
+
+/// A generator of numbers by chance: Marsaglia's xorshift64*.
+#[derive(Debug)]
+pub(crate) struct Numbers(Cell<u64>);
+
+impl Numbers {
+    pub(crate) fn new(seed: u64) -> Self {
+        // Not zero, from which the generator would not move.
+        Self(Cell::new((seed ^ 0x9e37_79b9_7f4a_7c15) | 1 << 63))
+    }
+
+    /// A number less than `end`.
+    pub(crate) fn below(&self, end: usize) -> usize {
+        let mut state = self.0.get();
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        self.0.set(state);
+        (state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) as usize % end
+    }
 }
 
 impl Chance {
     pub(super) fn new(seed: u64) -> Self {
-        // Not zero, from which the generator would not move.
-        let state = (seed ^ 0x9e37_79b9_7f4a_7c15) | 1 << 63;
-        Self { state: Cell::new(state), now: Cell::new(Instant::now()) }
+        Self { numbers: Numbers::new(seed), now: Cell::new(Instant::now()) }
     }
 
     pub(super) fn now(&self) -> Instant {
@@ -36,14 +55,9 @@ impl Chance {
         self.now.set(self.now.get() + time);
     }
 
-    /// A number less than `end`. Marsaglia's xorshift64*.
+    /// A number less than `end`.
     pub(super) fn below(&self, end: usize) -> usize {
-        let mut state = self.state.get();
-        state ^= state >> 12;
-        state ^= state << 25;
-        state ^= state >> 27;
-        self.state.set(state);
-        (state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) as usize % end
+        self.numbers.below(end)
     }
 }
 

@@ -33,6 +33,7 @@ mod worker;
 use crate::context;
 use crate::task::{Claimed, TaskRef};
 
+pub(crate) use chance::Numbers;
 pub(crate) use fork::forks;
 pub(crate) use monitor::run as monitor;
 pub(crate) use remote::{Remote, Seat};

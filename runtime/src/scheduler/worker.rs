@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use corosensei::CoroutineResult;
 
 use super::alarm::Alarm;
-use super::chance::Chance;
+use super::chance::{Chance, Numbers};
 use super::placement::Placement;
 use super::registry::Registry;
 use super::spin::Spin;
@@ -87,6 +87,8 @@ pub(crate) struct Worker {
     pub(super) spin: Spin,
     /// Of a runtime with a seed.
     pub(super) chance: Option<Box<Chance>>,
+    /// Of any other.
+    numbers: Numbers,
 }
 
 impl Worker {
@@ -117,6 +119,7 @@ impl Worker {
             pending: Pending::default(),
             alarm: Alarm::default(),
             spin: Spin::new(shared.config.seed.is_none()),
+            numbers: Numbers::new(ptr::from_ref(&shared).addr() as u64),
             chance: shared.config.seed.map(|seed| Box::new(Chance::new(seed))),
         })
     }
@@ -428,6 +431,14 @@ impl Worker {
     #[inline]
     pub(crate) fn simulated_now(&self) -> Option<Instant> {
         self.chance.as_ref().map(|chance| chance.now())
+    }
+
+    /// A number less than `end`, by chance.
+    pub(crate) fn random_below(&self, end: usize) -> usize {
+        match &self.chance {
+            Some(chance) => chance.below(end),
+            None => self.numbers.below(end),
+        }
     }
 
     /// See [`crate::clock::jump_to`].

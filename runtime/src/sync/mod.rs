@@ -1,3 +1,4 @@
 //! Locks, channels and other things that tasks wait for one another with.
 
 pub mod channel;
+pub mod select;

@@ -14,6 +14,7 @@ use std::{fmt, thread};
 use super::handle::{Counted, Task};
 use super::{Cancelled, Exit, TaskId, TaskRef, header, monitor, refused_at};
 use crate::scheduler;
+use crate::sync::select::{Chosen, Joinable, Registered, Standing, sealed};
 use crate::wait::{self, Waiter};
 
 /// Owns the right to wait for a task, as [`std::thread::JoinHandle`] does for a thread.
@@ -259,6 +260,37 @@ impl<T> JoinHandle<T> {
         }
         place.filled = false;
         true
+    }
+}
+
+impl<T> Joinable for JoinHandle<T> {}
+
+impl<T> sealed::Joinable for JoinHandle<T> {
+    fn has_ended(&self) -> bool {
+        let is_ending = self.is_ending();
+        if is_ending {
+            wait_for_finisher(self.task);
+        }
+        is_ending
+    }
+
+    fn is_ending(&self) -> bool {
+        self.task.state.load().is_finishing()
+    }
+
+    #[expect(private_interfaces, reason = "the trait is sealed")]
+    fn watch(&self) -> Registered<'_> {
+        let mut place = Place { task: self.task, filled: false };
+        let is_ready = !place.fill();
+        Registered::new(place, is_ready)
+    }
+}
+
+impl Standing for Place {
+    fn synchronise(&self) {}
+
+    fn accept(self: Box<Self>) -> Option<Chosen> {
+        unreachable!("nobody chooses it")
     }
 }
 

@@ -227,6 +227,11 @@ impl CancelToken {
         enclose(None, Some(&self.node.cancelled), f).ok_or_else(Cancelled::of_task)
     }
 
+    /// Who waits for it without anything to do meanwhile.
+    pub(crate) fn waiters(&self) -> &WaitQueue {
+        &self.node.waiters
+    }
+
     /// Makes a guard that cancels the token when it is dropped.
     ///
     /// # Examples

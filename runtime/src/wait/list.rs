@@ -241,16 +241,53 @@ impl<'l, S, P, const N: usize> Locked<'l, S, P, N> {
     /// Takes the first out of a line that nobody else has chosen.
     #[inline]
     pub(crate) fn choose(&mut self, line: usize) -> Option<Chosen<'_, P>> {
-        loop {
-            let node = NonNull::new(self.inner.lines[line].first)?;
+        self.choose_if(line, |_| true)
+    }
+
+    /// Takes the first that nobody else has chosen and that is `wanted`.
+    #[inline]
+    pub(crate) fn choose_if(
+        &mut self,
+        line: usize,
+        wanted: impl Fn(&P) -> bool,
+    ) -> Option<Chosen<'_, P>> {
+        let mut next = self.inner.lines[line].first;
+        while let Some(node) = NonNull::new(next) {
             // SAFETY: what is in line is there, and we hold the lock.
             let this = unsafe { node.as_ref() };
+            next = this.next.get();
+            // SAFETY: as above.
+            if !wanted(unsafe { &*this.payload.get() }) {
+                continue;
+            }
             self.unlink(this);
-            // SAFETY: as above; the selection is there as long as the place is.
-            if unsafe { this.selection.as_ref() }.is_none_or(|all| all.choose(this.case)) {
+            if this.selection().is_none_or(|all| all.choose(this.case)) {
                 return Some(Chosen { node, locked: PhantomData });
             }
         }
+        None
+    }
+
+    /// Whether anyone is in line but for this selection.
+    pub(crate) fn has_other(&self, line: usize, selection: &Selection) -> bool {
+        let mut next = self.inner.lines[line].first;
+        // SAFETY: as in `choose_if`.
+        while let Some(node) = unsafe { next.as_ref() } {
+            if !ptr::eq(node.selection, selection) {
+                return true;
+            }
+            next = node.next.get();
+        }
+        false
+    }
+
+    /// Holds a call that has [begun](Place::begin) to wait, without a line: who is told of it
+    /// answers it.
+    pub(crate) fn hold(&mut self, place: Pin<&Place<'l, S, P, N>>) -> Held<P> {
+        assert!(ptr::eq(place.list, self.list), "a place is for one list");
+        let node = &place.get_ref().node;
+        assert!(node.phase.replace(Phase::Waiting) == Phase::Begun, "it has begun to wait");
+        Held(NonNull::from(node))
     }
 
     /// Goes on with what was [held](Chosen::hold) under this lock.
@@ -349,8 +386,9 @@ impl<P> Node<P> {
         }
     }
 
+    #[inline]
     fn selection(&self) -> Option<&Selection> {
-        // SAFETY: it is there as long as the place is, by the word of who made that.
+        // SAFETY: it is there as long as the place is: see `Place::of`.
         unsafe { self.selection.as_ref() }
     }
 
@@ -371,21 +409,13 @@ impl<'l, S, P, const N: usize> Place<'l, S, P, N> {
     }
 
     /// A place for one case of a selection.
-    ///
-    /// # Safety
-    ///
-    /// The selection is there as long as the place is.
-    pub(crate) unsafe fn of(
+    pub(crate) fn of(
         list: &'l WaitList<S, P, N>,
         payload: P,
-        selection: *const Selection,
+        selection: &'l Selection,
         case: usize,
     ) -> Self {
         Self { list, node: Node::new(payload, selection, case) }
-    }
-
-    pub(crate) fn list(&self) -> &'l WaitList<S, P, N> {
-        self.list
     }
 
     /// Makes it ready to be pushed, and has it wake `waiter`; none where that is its selection's to
@@ -431,7 +461,7 @@ impl<'l, S, P, const N: usize> Place<'l, S, P, N> {
         is_refused: impl Fn() -> bool,
     ) -> Result<&mut P, TimedOut> {
         assert!(self.node.selection.is_null() && self.node.phase.get() == Phase::Waiting);
-        let synchronise = || drop(self.list.lock());
+        let synchronise = || self.synchronise();
         let leave = || self.list.lock().remove(&self);
         self.node.own_call.wait(limit, has_parked, is_refused, synchronise, leave)?;
         Ok(self.payload().expect("it is answered"))
@@ -458,6 +488,11 @@ impl<'l, S, P, const N: usize> Place<'l, S, P, N> {
         self.is_ours().then(|| unsafe { &mut *self.node.payload.get() })
     }
 
+    /// Returns once nobody is between choosing it and having answered it, or holding it.
+    pub(crate) fn synchronise(&self) {
+        drop(self.list.lock());
+    }
+
     /// Leaves its line, if it stands in one, or waits for its answer, if it is held. Returns whether
     /// there is an answer.
     #[cold]
@@ -466,7 +501,7 @@ impl<'l, S, P, const N: usize> Place<'l, S, P, N> {
             if self.list.lock().remove(self) || !self.node.is_chosen() {
                 return false;
             }
-            self.node.call().wait_for_answer(|| drop(self.list.lock()));
+            self.node.call().wait_for_answer(|| self.synchronise());
         }
         self.is_answered()
     }
@@ -497,22 +532,24 @@ impl Caller {
     pub(crate) fn waiter(self) -> Waiter {
         self.task.map_or_else(Waiter::current, Waiter::Task)
     }
+
+    /// Looks for a while whether `done`, where the worker has nothing else to do.
+    #[inline]
+    pub(crate) fn spin_until(self, done: impl Fn() -> bool) -> bool {
+        self.may_spin && {
+            context::with_parkable(|worker, _| worker.spin_until(&done));
+            done()
+        }
+    }
 }
 
 impl Selection {
-    pub(crate) fn new() -> Self {
-        Self { chosen: AtomicUsize::new(0), call: Call::new() }
-    }
-
-    /// Has it wake `waiter`.
-    ///
-    /// # Safety
-    ///
-    /// No place of it stands in a line.
-    pub(crate) unsafe fn begin(&self, waiter: Waiter) {
-        self.chosen.store(0, Ordering::Relaxed);
-        // SAFETY: the caller's word.
-        drop(unsafe { self.call.begin(waiter) });
+    /// A selection that wakes `waiter`.
+    pub(crate) fn new(waiter: Waiter) -> Self {
+        let call = Call::new();
+        // SAFETY: it stands in no line yet.
+        let _none = unsafe { call.begin(waiter) };
+        Self { chosen: AtomicUsize::new(0), call }
     }
 
     /// Chooses a case, if nobody has yet. AcqRel: with what it answers, who chooses is ordered by
@@ -529,20 +566,23 @@ impl Selection {
         self.chosen.load(Ordering::Acquire) == case + 1
     }
 
-    /// Closes it, so that nobody chooses any more. Returns the case that somebody has chosen
-    /// before.
-    pub(crate) fn close(&self) -> Option<usize> {
+    /// Closes it, so that nobody chooses any more. If somebody has before, waits for the answer, and
+    /// returns the case.
+    pub(crate) fn close(&self, synchronise: impl Fn(usize)) -> Option<usize> {
         if self.change(CLOSED) {
             return None;
         }
-        self.chosen.load(Ordering::Acquire).checked_sub(1)
+        let case = self.chosen.load(Ordering::Acquire).checked_sub(1)?;
+        self.call.wait_for_answer(|| synchronise(case));
+        Some(case)
     }
 
-    /// Waits until a case is chosen and answered, and returns it. Ends early as
-    /// [`Place::wait`] does: it is closed then. `synchronise` takes the lock of the line of a case.
+    /// Waits until a case is chosen and answered, and returns it. Ends early as [`Place::wait`]
+    /// does, and after a wake if `looks`: it is closed then. `synchronise` is that of a case.
     pub(crate) fn wait(
         &self,
         limit: &mut Limit,
+        looks: impl Fn() -> bool,
         synchronise: impl Fn(usize),
     ) -> Result<usize, TimedOut> {
         let synchronise = || {
@@ -550,7 +590,7 @@ impl Selection {
                 synchronise(case);
             }
         };
-        self.call.wait(limit, false, || false, synchronise, || self.change(CLOSED))?;
+        self.call.wait(limit, false, looks, synchronise, || self.change(CLOSED))?;
         Ok(self.chosen.load(Ordering::Acquire) - 1)
     }
 }

@@ -44,8 +44,8 @@ use crate::{clock, context, task};
 pub(crate) use crate::task::refusal;
 
 pub(crate) use limit::Limit;
-pub(crate) use list::{Caller, Locked, Place, WaitList};
-pub(crate) use queue::{QueueKey, WaitQueue};
+pub(crate) use list::{Caller, Held, Locked, Place, Selection, WaitList};
+pub(crate) use queue::{QueueKey, Standing, WaitQueue};
 
 /// The deadline of a wait has passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

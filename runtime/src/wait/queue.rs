@@ -15,7 +15,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use super::{Limit, Place, TimedOut, WaitList, Waiter, Wakeup, or_refused, refusal};
+use super::{Limit, Place, Selection, TimedOut, WaitList, Waiter, Wakeup, or_refused, refusal};
 use crate::task;
 
 /// Waiters on one condition.
@@ -24,9 +24,12 @@ pub(crate) struct WaitQueue {
     list: WaitList<(), ()>,
 }
 
+/// A place in a queue.
+pub(crate) type Standing<'q> = Pin<Box<Place<'q, (), ()>>>;
+
 /// What a future left in a queue. Dropped, it leaves, and passes on a wake that it had received.
 #[derive(Debug, Default)]
-pub(crate) struct QueueKey<'q>(Option<(&'q WaitQueue, Pin<Box<Place<'q, (), ()>>>)>);
+pub(crate) struct QueueKey<'q>(Option<(&'q WaitQueue, Standing<'q>)>);
 
 impl Default for WaitQueue {
     fn default() -> Self {
@@ -143,6 +146,14 @@ impl WaitQueue {
             }
         }
         Poll::Pending
+    }
+
+    /// A case of a selection, in the queue. The condition is to be looked at afterwards.
+    pub(crate) fn register<'q>(&'q self, selection: &'q Selection, case: usize) -> Standing<'q> {
+        let mut place = Box::pin(Place::of(&self.list, (), selection, case));
+        place.as_mut().begin(None);
+        self.list.lock().push_back(0, place.as_ref());
+        place
     }
 
     /// Wakes the waiter that has waited longest. Returns whether there was one.

@@ -12,6 +12,7 @@ use std::{fmt, io, thread};
 use self::children::Children;
 use super::header::discard;
 use super::{Builder, Cancelled, JoinHandle, Task, raise_if_due_here};
+use crate::sync::select::{Joinable, Registered, sealed};
 
 pub use try_scope::{TryJoinHandle, TryScope, try_scope};
 
@@ -182,6 +183,23 @@ pub struct ScopedJoinHandle<'scope, T> {
     /// Taken once.
     handle: Option<JoinHandle<T>>,
     children: &'scope Children,
+}
+
+impl<T> Joinable for ScopedJoinHandle<'_, T> {}
+
+impl<T> sealed::Joinable for ScopedJoinHandle<'_, T> {
+    fn has_ended(&self) -> bool {
+        self.handle().has_ended()
+    }
+
+    fn is_ending(&self) -> bool {
+        self.handle().is_ending()
+    }
+
+    #[expect(private_interfaces, reason = "the trait is sealed")]
+    fn watch(&self) -> Registered<'_> {
+        self.handle().watch()
+    }
 }
 
 // As a `JoinHandle`, and a `Scope`.

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use super::children::Children;
 use crate::primitive::{AtomicBool, Ordering};
+use crate::sync::select::{Joinable, Registered, sealed};
 use crate::task::{Builder, Cancelled, JoinHandle, Task, enclose, is_cancelled, raise_if_due_here};
 
 /// Calls `f` with a scope to spawn tasks in that may fail, and waits for all of them. Returns what
@@ -240,6 +241,23 @@ impl<E> fmt::Debug for TryScope<'_, '_, E> {
 pub struct TryJoinHandle<'scope, T> {
     handle: JoinHandle<Result<T, Cancelled>>,
     scope: PhantomData<&'scope ()>,
+}
+
+impl<T> Joinable for TryJoinHandle<'_, T> {}
+
+impl<T> sealed::Joinable for TryJoinHandle<'_, T> {
+    fn has_ended(&self) -> bool {
+        self.handle.has_ended()
+    }
+
+    fn is_ending(&self) -> bool {
+        self.handle.is_ending()
+    }
+
+    #[expect(private_interfaces, reason = "the trait is sealed")]
+    fn watch(&self) -> Registered<'_> {
+        self.handle.watch()
+    }
 }
 
 impl<T> TryJoinHandle<'_, T> {
