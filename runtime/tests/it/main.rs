@@ -16,6 +16,7 @@ mod abandoning;
 mod auto_traits;
 mod canaries;
 mod cancelling;
+mod channels;
 mod exits;
 mod hazards;
 mod hogs;

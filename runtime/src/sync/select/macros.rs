@@ -57,9 +57,10 @@
 ///     let stop = CancelToken::new();
 ///     let mut worker = sedge::spawn({
 ///         let stop = stop.clone();
+///         let receiver = receiver.clone();
 ///         move || loop {
 ///             select! {
-///                 recv(receiver) -> job => results.send(2 * job.unwrap_or(0)).unwrap(),
+///                 recv(receiver) -> job => results.send(2 * job.unwrap()).unwrap(),
 ///                 cancelled(stop) => break "stopped",
 ///             }
 ///         }
@@ -71,7 +72,7 @@
 ///     assert_eq!(done.recv(), Ok(42));
 ///     stop.cancel();
 ///     select! {
-///         recv(done) -> more => panic!("{more:?}"),
+///         send(jobs, 1) -> sent => panic!("{sent:?}"),
 ///         join(worker) -> result => assert_eq!(result.unwrap(), "stopped"),
 ///     }
 /// });

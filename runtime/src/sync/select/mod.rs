@@ -187,6 +187,7 @@ impl<'a> Select<'a> {
     ///     let mut select = Select::new();
     ///     select.join(&mut handle);
     ///     select.select().done();
+    ///     drop(select);
     ///     assert_eq!(handle.join().unwrap(), 42);
     /// });
     /// ```
