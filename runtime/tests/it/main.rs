@@ -33,6 +33,7 @@ mod parking;
 mod placement;
 mod random;
 mod scopes;
+mod selecting;
 mod sets;
 mod starvation;
 mod stress;

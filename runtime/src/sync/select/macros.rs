@@ -242,7 +242,8 @@ macro_rules! __select {
             $(select.$kind($arm);)*
             select.select()
         };
-        $crate::__select!(@run operation (0) $(($kind $arm $($case)*))*)
+        $crate::__select!(@run operation (0) [unreachable!("it is one of the cases")]
+            $(($kind $arm $($case)*))*)
     }};
     (@emit $new:ident [$(($kind:ident $arm:ident $($case:tt)*))*]
         ($wait:ident ($($timeout:expr)?) ($default:expr))
@@ -251,35 +252,33 @@ macro_rules! __select {
             #[allow(unused_mut, reason = "there may be no other case")]
             let mut select = $crate::sync::select::Select::$new();
             $(select.$kind($arm);)*
-            select.$wait($($timeout)?)
+            let chosen = select.$wait($($timeout)?);
+            chosen.unwrap_or_else(|_| $crate::sync::select::SelectedOperation::none())
         };
-        match operation {
-            Ok(operation) => $crate::__select!(@run operation (0) $(($kind $arm $($case)*))*),
-            Err(_) => $default,
-        }
+        $crate::__select!(@run operation (0) [$default] $(($kind $arm $($case)*))*)
     }};
 
-    (@run $operation:ident ($at:expr)
+    (@run $operation:ident ($at:expr) $default:tt
         (recv $arm:ident () ($pattern:pat) ($body:expr)) $($rest:tt)*
     ) => {
         if $operation.index() == $at {
             let $pattern = $operation.recv($arm);
             $body
         } else {
-            $crate::__select!(@run $operation ($at + 1) $($rest)*)
+            $crate::__select!(@run $operation ($at + 1) $default $($rest)*)
         }
     };
-    (@run $operation:ident ($at:expr)
+    (@run $operation:ident ($at:expr) $default:tt
         (send $arm:ident ($message:expr) ($pattern:pat) ($body:expr)) $($rest:tt)*
     ) => {
         if $operation.index() == $at {
             let $pattern = $operation.send($arm, $message);
             $body
         } else {
-            $crate::__select!(@run $operation ($at + 1) $($rest)*)
+            $crate::__select!(@run $operation ($at + 1) $default $($rest)*)
         }
     };
-    (@run $operation:ident ($at:expr)
+    (@run $operation:ident ($at:expr) $default:tt
         (join $arm:ident ($handle:expr) ($pattern:pat) ($body:expr)) $($rest:tt)*
     ) => {
         if $operation.index() == $at {
@@ -287,31 +286,31 @@ macro_rules! __select {
             let $pattern = $handle.join();
             $body
         } else {
-            $crate::__select!(@run $operation ($at + 1) $($rest)*)
+            $crate::__select!(@run $operation ($at + 1) $default $($rest)*)
         }
     };
-    (@run $operation:ident ($at:expr)
+    (@run $operation:ident ($at:expr) $default:tt
         (cancelled $arm:ident () () ($body:expr)) $($rest:tt)*
     ) => {
         if $operation.index() == $at {
             $operation.done();
             $body
         } else {
-            $crate::__select!(@run $operation ($at + 1) $($rest)*)
+            $crate::__select!(@run $operation ($at + 1) $default $($rest)*)
         }
     };
-    (@run $operation:ident ($at:expr)
+    (@run $operation:ident ($at:expr) $default:tt
         ($kind:ident $arm:ident () ($pattern:pat) ($body:expr)) $($rest:tt)*
     ) => {
         if $operation.index() == $at {
             let $pattern = $operation.ready();
             $body
         } else {
-            $crate::__select!(@run $operation ($at + 1) $($rest)*)
+            $crate::__select!(@run $operation ($at + 1) $default $($rest)*)
         }
     };
-    (@run $operation:ident $at:tt) => {{
+    (@run $operation:ident $at:tt [$default:expr]) => {{
         drop($operation);
-        unreachable!("it is one of the cases")
+        $default
     }};
 }

@@ -95,7 +95,8 @@ enum Entry<'a> {
 #[must_use = "the case that was chosen is to be completed"]
 pub struct SelectedOperation<'a> {
     index: usize,
-    entry: Entry<'a>,
+    /// None for the default case of `select!`.
+    entry: Option<Entry<'a>>,
     chosen: Chosen,
     is_complete: bool,
 }
@@ -491,7 +492,7 @@ impl<'a> Select<'a> {
     fn operation(&self, (index, chosen): (usize, Chosen)) -> SelectedOperation<'a> {
         let entry =
             self.cases.iter().find(|case| case.0 == index).expect("it was chosen").1.clone();
-        SelectedOperation { index, entry, chosen, is_complete: false }
+        SelectedOperation { index, entry: Some(entry), chosen, is_complete: false }
     }
 }
 
@@ -508,14 +509,20 @@ impl<'a> Entry<'a> {
             Self::Made(arm) => &**arm,
         }
     }
-
-    /// Whether it is this one.
-    fn is<A>(&self, arm: &A) -> bool {
-        std::ptr::addr_eq(self.arm(), arm)
-    }
 }
 
 impl SelectedOperation<'_> {
+    /// That of the default case of `select!`, which has no index.
+    #[doc(hidden)]
+    pub fn none() -> Self {
+        Self { index: usize::MAX, entry: None, chosen: Chosen::Ready, is_complete: true }
+    }
+
+    /// Whether it is the case of this arm.
+    fn is_of<A>(&self, arm: &A) -> bool {
+        self.entry.as_ref().is_some_and(|entry| std::ptr::addr_eq(entry.arm(), arm))
+    }
+
     /// Returns the index of the case.
     ///
     /// # Examples
@@ -543,7 +550,7 @@ impl SelectedOperation<'_> {
     ///
     /// See [`Select::send`].
     pub fn send<T>(mut self, sender: &Sender<T>, message: T) -> Result<(), SendError<T>> {
-        assert!(self.entry.is(sender), "the selection has chosen another case than this sender's");
+        assert!(self.is_of(sender), "the selection has chosen another case than this sender's");
         let Chosen::Channel(token) = self.take() else { unreachable!("it is a channel's") };
         sender.complete(token, message)
     }
@@ -571,10 +578,7 @@ impl SelectedOperation<'_> {
     ///
     /// See [`Select`].
     pub fn recv<T>(mut self, receiver: &Receiver<T>) -> Result<T, RecvError> {
-        assert!(
-            self.entry.is(receiver),
-            "the selection has chosen another case than this receiver's"
-        );
+        assert!(self.is_of(receiver), "the selection has chosen another case than this receiver's");
         let Chosen::Channel(token) = self.take() else { unreachable!("it is a channel's") };
         receiver.complete(token)
     }
@@ -609,7 +613,8 @@ impl SelectedOperation<'_> {
     pub fn ready(mut self) -> io::Result<()> {
         assert_eq!(self.chosen, Chosen::Ready, "the selection has chosen a channel");
         self.take();
-        self.entry.arm().take_error().map_or(Ok(()), Err)
+        let error = self.entry.as_ref().and_then(|entry| entry.arm().take_error());
+        error.map_or(Ok(()), Err)
     }
 
     fn take(&mut self) -> Chosen {
@@ -620,10 +625,8 @@ impl SelectedOperation<'_> {
 
 impl Drop for SelectedOperation<'_> {
     fn drop(&mut self) {
-        if self.is_complete {
-            return;
-        }
-        self.entry.arm().abandon(self.chosen);
+        let Some(entry) = self.entry.as_ref().filter(|_| !self.is_complete) else { return };
+        entry.arm().abandon(self.chosen);
         if !std::thread::panicking() {
             panic!("a selected operation is dropped without being completed");
         }
