@@ -43,7 +43,13 @@ thread_local! {
     static THREAD_LOCALS: ThreadLocals = const { ThreadLocals(Locals::new()) };
 
     /// What blocks this thread, outside tasks.
+    #[cfg(not(sedge_loom))]
     static PARKER: OnceCell<Arc<Parker>> = const { OnceCell::new() };
+}
+
+#[cfg(sedge_loom)]
+loom::thread_local! {
+    static PARKER: OnceCell<Arc<Parker>> = OnceCell::new();
 }
 
 /// Makes `worker` this thread's for as long as the guard lives.

@@ -10,15 +10,16 @@ use std::sync::Arc;
 use std::task::{Wake, Waker};
 use std::time::Instant;
 
-use parking_lot::{Condvar, Mutex};
+#[cfg(not(sedge_loom))]
+use parking_lot::Condvar;
+use parking_lot::Mutex;
 
 use crate::context;
 
 /// A flag that a wake sets and a block takes.
 #[derive(Debug, Default)]
 pub(crate) struct Parker {
-    woken: Mutex<bool>,
-    condvar: Condvar,
+    flag: Flag,
     root: Mutex<Option<Waker>>,
 }
 
@@ -28,8 +29,7 @@ impl Wake for Parker {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        *self.woken.lock() = true;
-        self.condvar.notify_one();
+        self.flag.set();
         let root = self.root.lock().clone();
         root.into_iter().for_each(Waker::wake);
     }
@@ -51,20 +51,63 @@ pub(crate) fn pass_wakes_on(root: Waker) -> impl Drop {
     Stop(parker)
 }
 
-impl Parker {
-    fn block(&self, deadline: Option<Instant>) {
-        let mut woken = self.woken.lock();
-        while !*woken {
+#[cfg(not(sedge_loom))]
+#[derive(Debug, Default)]
+struct Flag {
+    is_set: Mutex<bool>,
+    condvar: Condvar,
+}
+
+#[cfg(not(sedge_loom))]
+impl Flag {
+    fn set(&self) {
+        *self.is_set.lock() = true;
+        self.condvar.notify_one();
+    }
+
+    fn take(&self, deadline: Option<Instant>) {
+        let mut is_set = self.is_set.lock();
+        while !*is_set {
             match deadline {
-                None => self.condvar.wait(&mut woken),
+                None => self.condvar.wait(&mut is_set),
                 Some(deadline) => {
-                    if self.condvar.wait_until(&mut woken, deadline).timed_out() {
+                    if self.condvar.wait_until(&mut is_set, deadline).timed_out() {
                         break;
                     }
                 }
             }
         }
-        *woken = false;
+        *is_set = false;
+    }
+}
+
+/// The same for a model's threads, which have no deadlines.
+#[cfg(sedge_loom)]
+struct Flag(loom::sync::Notify);
+
+#[cfg(sedge_loom)]
+impl std::fmt::Debug for Flag {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Flag")
+    }
+}
+
+#[cfg(sedge_loom)]
+impl Default for Flag {
+    fn default() -> Self {
+        Self(loom::sync::Notify::new())
+    }
+}
+
+#[cfg(sedge_loom)]
+impl Flag {
+    fn set(&self) {
+        self.0.notify();
+    }
+
+    fn take(&self, deadline: Option<Instant>) {
+        assert!(deadline.is_none(), "a model has no clock");
+        self.0.wait();
     }
 }
 
@@ -77,7 +120,7 @@ pub(crate) fn current_waker() -> Waker {
 /// teardown, which has no parker, looks every millisecond.
 pub(super) fn block(deadline: Option<Instant>) {
     match context::thread_parker() {
-        Some(parker) => parker.block(deadline),
+        Some(parker) => parker.flag.take(deadline),
         #[expect(clippy::disallowed_methods, reason = "there is no task here")]
         None => std::thread::sleep(std::time::Duration::from_millis(1)),
     }

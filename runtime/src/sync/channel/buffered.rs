@@ -10,14 +10,14 @@
 //! so what is sent into the void is dropped by one or the other. Receivers look at it and then once
 //! more at the buffer: what the last sender had sent before is received.
 
-use crossbeam_queue::{ArrayQueue, SegQueue};
-
 use slab::Slab;
 
 use super::Token;
 use super::err::{RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
 use super::waiters::Waiters;
-use crate::primitive::{AtomicBool, AtomicUsize, CachePadded, Mutex, Ordering, fence};
+use crate::primitive::{
+    ArrayQueue, AtomicBool, AtomicUsize, CachePadded, Mutex, Ordering, SegQueue, fence,
+};
 use crate::wait::{Limit, TimedOut};
 
 /// A queue that many push to and many pop from, and how many messages it has room for.

@@ -52,6 +52,9 @@ mod sender;
 mod waiters;
 mod zero;
 
+#[cfg(all(test, sedge_loom))]
+mod model;
+
 use std::time::{Duration, Instant};
 
 pub use err::{

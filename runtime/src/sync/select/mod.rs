@@ -644,3 +644,10 @@ impl fmt::Debug for SelectedOperation<'_> {
         f.debug_struct("SelectedOperation").field("index", &self.index).finish_non_exhaustive()
     }
 }
+
+/// Drops an operation as an unwind would.
+#[cfg(all(test, sedge_loom))]
+pub(super) fn give_up(mut operation: SelectedOperation<'_>) {
+    let entry = operation.entry.take().expect("it was chosen");
+    entry.arm().abandon(operation.take());
+}
