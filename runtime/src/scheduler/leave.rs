@@ -39,7 +39,7 @@ impl Worker {
     }
 
     /// Whether the runtime stops and this worker may go. Asked before every task.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn may_leave(&self) -> bool {
         let stays = self.shared.phase() == Phase::Running && self.remote.seat() == Seat::Member;
         !stays && self.may_leave_slow()

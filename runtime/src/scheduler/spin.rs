@@ -9,7 +9,9 @@
 //!   worker has nothing else to run: there the answer is seen where it is written, without a wake;
 //! - *before it sleeps*, if since it last slept another thread has given it work: more may follow.
 //!
-//! It never spins for the kernel: a worker whose tasks wait for sockets sleeps at once.
+//! It never spins for the kernel: a worker whose tasks wait for sockets sleeps at once. A spin counts
+//! as a task that was run, and after a turn of them there is none: a task that finds each answer that
+//! way never parks, and its worker has others to look after.
 //!
 //! # For how long
 //!
@@ -28,6 +30,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Worker;
+use super::worker::TURN;
 
 /// About what it costs to sleep and be woken.
 const SPIN_MAX: Duration = Duration::from_micros(8);
@@ -93,6 +96,7 @@ impl Worker {
     #[inline]
     pub(crate) fn may_spin(&self) -> bool {
         self.spin.is_useful
+            && self.turn.get() < TURN
             && self.shared.has_several_workers()
             && !self.has_ready()
             && !self.has_unseen_work()
@@ -110,6 +114,8 @@ impl Worker {
         if allowance.is_zero() {
             return false;
         }
+        // It stands for a park, which the worker would look around after now and then.
+        self.turn.set(self.turn.get() + 1);
         let until = Instant::now() + allowance;
         let is_over = || done() || self.has_unseen_work();
         let was_worth_it = loop {

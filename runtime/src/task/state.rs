@@ -109,6 +109,7 @@ impl State {
 
     /// Active to parked, unless a wake has come. Called by the worker that ran the task, once its
     /// stack is saved.
+    #[inline]
     pub(super) fn transition_to_parked(&self) -> Park {
         let mut current = self.0.load(Ordering::Relaxed);
         loop {
@@ -127,6 +128,7 @@ impl State {
     }
 
     /// Takes a wake that has come while the task runs, if one has: the task need not park.
+    #[inline]
     pub(super) fn take_notified(&self) -> bool {
         // Only the task itself clears the bit, so a clear look needs no exchange. Relaxed: the
         // exchange below, or the one that parks, is what synchronises with the waker.
@@ -135,6 +137,7 @@ impl State {
     }
 
     /// A wake. Returns true if the caller has claimed the task and must schedule it.
+    #[inline]
     #[must_use]
     pub(super) fn wake(&self) -> bool {
         self.wake_with(0)
@@ -152,6 +155,7 @@ impl State {
         self.wake_with(CANCELLED)
     }
 
+    #[inline]
     fn wake_with(&self, bit: usize) -> bool {
         let mut current = self.0.load(Ordering::Relaxed);
         loop {

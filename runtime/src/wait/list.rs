@@ -141,13 +141,19 @@ const CLOSED: usize = usize::MAX;
 #[must_use = "the call waits until it is answered"]
 pub(crate) struct Chosen<'k, P> {
     node: NonNull<Node<P>>,
+    list: *const (),
+    /// The lock is held for as long as this lives.
     locked: PhantomData<&'k mut P>,
 }
 
 /// A call that was chosen and is to be answered later.
 #[derive(Debug)]
 #[must_use = "the call waits until it is answered"]
-pub(crate) struct Held<P>(NonNull<Node<P>>);
+pub(crate) struct Held<P> {
+    node: NonNull<Node<P>>,
+    /// The list whose lock guards it.
+    list: *const (),
+}
 
 // SAFETY: it stands for the right to answer, which goes with the lock.
 unsafe impl<P: Send> Send for Held<P> {}
@@ -186,6 +192,10 @@ impl<S, P, const N: usize> DerefMut for Locked<'_, S, P, N> {
 }
 
 impl<'l, S, P, const N: usize> Locked<'l, S, P, N> {
+    fn id(&self) -> *const () {
+        ptr::from_ref(self.list).cast()
+    }
+
     #[inline]
     pub(crate) fn is_empty(&self, line: usize) -> bool {
         self.inner.lines[line].first.is_null()
@@ -262,7 +272,7 @@ impl<'l, S, P, const N: usize> Locked<'l, S, P, N> {
             }
             self.unlink(this);
             if this.selection().is_none_or(|all| all.choose(this.case)) {
-                return Some(Chosen { node, locked: PhantomData });
+                return Some(Chosen { node, list: self.id(), locked: PhantomData });
             }
         }
         None
@@ -287,12 +297,13 @@ impl<'l, S, P, const N: usize> Locked<'l, S, P, N> {
         assert!(ptr::eq(place.list, self.list), "a place is for one list");
         let node = &place.get_ref().node;
         assert!(node.phase.replace(Phase::Waiting) == Phase::Begun, "it has begun to wait");
-        Held(NonNull::from(node))
+        Held { node: NonNull::from(node), list: self.id() }
     }
 
     /// Goes on with what was [held](Chosen::hold) under this lock.
     pub(crate) fn resume(&mut self, held: Held<P>) -> Chosen<'_, P> {
-        Chosen { node: held.0, locked: PhantomData }
+        assert!(ptr::eq(held.list, self.id()), "it was held under another lock");
+        Chosen { node: held.node, list: held.list, locked: PhantomData }
     }
 
     /// Takes `place` out of its line. False if it stands in none (any more).
@@ -351,7 +362,7 @@ impl<P> Chosen<'_, P> {
 
     /// Keeps it, to be answered later.
     pub(crate) fn hold(self) -> Held<P> {
-        Held(self.node)
+        Held { node: self.node, list: self.list }
     }
 }
 
