@@ -13,10 +13,10 @@
 //! - it stands in line itself, without a message, and a receiver finds it: that one leaves itself
 //!   as held in the sender's [`Note`], and answers it.
 //!
-//! A selection that is to receive finds a sender in line and holds it, for its caller to take the
-//! message; or it stands in line, and is answered with a message, as anyone. Held calls and messages
-//! that selections have yet to fetch are kept in [`Pending`], by the key that the selection's token
-//! has.
+//! A selection that is to receive takes the message of a sender in line, and holds a selection that
+//! has yet to make it; or it stands in line, and is answered with a message, as anyone. Held calls
+//! and messages that selections have yet to fetch are kept in [`Pending`], by the key that the
+//! selection's token has.
 //!
 //! A selection that is dropped in between gives up: who it holds is told to begin again.
 //!
@@ -223,20 +223,27 @@ impl<T> Channel<T> {
 
     /// Pairs a selection with a receiver.
     pub(super) fn select_send(&self) -> Option<Token> {
-        self.select(RECEIVERS)
-    }
-
-    /// Pairs a selection with a sender.
-    pub(super) fn select_recv(&self) -> Option<Token> {
-        self.select(SENDERS)
-    }
-
-    fn select(&self, line: usize) -> Option<Token> {
         let mut list = self.list.lock();
-        match list.choose(line).map(|chosen| chosen.hold()) {
-            Some(held) => Some(list.keep(Pending::Held(held))),
+        match list.choose(RECEIVERS).map(|receiver| receiver.hold()) {
+            Some(receiver) => Some(list.keep(Pending::Held(receiver))),
             None => list.is_disconnected.then_some(Token::Disconnected),
         }
+    }
+
+    /// Takes a sender's message for a selection, or pairs it with one that has yet to make it.
+    pub(super) fn select_recv(&self) -> Option<Token> {
+        let mut list = self.list.lock();
+        let Some(mut sender) = list.choose(SENDERS) else {
+            return list.is_disconnected.then_some(Token::Disconnected);
+        };
+        let Some(message) = sender.message.take() else {
+            let sender = sender.hold();
+            return Some(list.keep(Pending::Held(sender)));
+        };
+        let wakeup = sender.answer();
+        let token = list.keep(Pending::Message(message));
+        deliver(wakeup, list);
+        Some(token)
     }
 
     /// Puts a case of a selection in line. Returns whether it need not wait there.
@@ -298,12 +305,6 @@ impl<T> Channel<T> {
             Pending::Message(message) => return Some(message),
             Pending::Held(sender) => sender,
         };
-        let mut chosen = list.resume(sender);
-        if let Some(message) = chosen.message.take() {
-            deliver(chosen.answer(), list);
-            return Some(message);
-        }
-        let sender = chosen.hold();
         // If that one gives up, the selection has still chosen to receive.
         let received = self.recv_from_selection(list, sender);
         received.or_else(|| self.recv(&mut Limit::Never).ok())
