@@ -31,6 +31,7 @@ use std::marker::{PhantomData, PhantomPinned};
 use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
+use std::task::{Context, Poll};
 
 use super::call::Call;
 use super::{Limit, TimedOut, Waiter, Wakeup};
@@ -278,6 +279,19 @@ impl<'l, S, P, const N: usize> Locked<'l, S, P, N> {
         None
     }
 
+    /// Takes the last that nobody else has chosen.
+    pub(crate) fn choose_last(&mut self, line: usize) -> Option<Chosen<'_, P>> {
+        loop {
+            let node = NonNull::new(self.inner.lines[line].last)?;
+            // SAFETY: as in `choose_if`.
+            let this = unsafe { node.as_ref() };
+            self.unlink(this);
+            if this.selection().is_none_or(|all| all.choose(this.case)) {
+                return Some(Chosen { node, list: self.id(), locked: PhantomData });
+            }
+        }
+    }
+
     /// Whether anyone is in line but for this selection.
     pub(crate) fn has_other(&self, line: usize, selection: &Selection) -> bool {
         let mut next = self.inner.lines[line].first;
@@ -476,6 +490,20 @@ impl<'l, S, P, const N: usize> Place<'l, S, P, N> {
         let leave = || self.list.lock().remove(&self);
         self.node.own_call.wait(limit, has_parked, is_refused, synchronise, leave)?;
         Ok(self.payload().expect("it is answered"))
+    }
+
+    /// The same for a future, which looks whether it is answered: has it wake `cx`'s waker if not.
+    pub(crate) fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<&mut P> {
+        if !self.is_answered() {
+            // Cloned before the lock is taken, and dropped after it was let go: the user's code.
+            let waiter = Waiter::Waker(cx.waker().clone());
+            let list = self.list;
+            let _dropped = list.lock().rewait(self.as_mut(), waiter);
+        }
+        if self.is_answered() {
+            return Poll::Ready(self.payload().expect("it is answered"));
+        }
+        Poll::Pending
     }
 
     /// Whether it waits no more, or not yet, so that its owner may touch it.

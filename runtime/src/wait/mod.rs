@@ -30,6 +30,7 @@ mod limit;
 mod list;
 mod queue;
 mod thread;
+mod wakeups;
 pub(crate) use thread::{Parker, pass_wakes_on};
 
 use std::io;
@@ -46,6 +47,7 @@ pub(crate) use crate::task::refusal;
 pub(crate) use limit::Limit;
 pub(crate) use list::{Caller, Held, Locked, Place, Selection, WaitList};
 pub(crate) use queue::{QueueKey, Standing, WaitQueue};
+pub(crate) use wakeups::Wakeups;
 
 /// The deadline of a wait has passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

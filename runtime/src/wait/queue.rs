@@ -15,7 +15,9 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use super::{Limit, Place, Selection, TimedOut, WaitList, Waiter, Wakeup, or_refused, refusal};
+use super::{
+    Limit, Place, Selection, TimedOut, WaitList, Waiter, Wakeup, Wakeups, or_refused, refusal,
+};
 use crate::task;
 
 /// Waiters on one condition.
@@ -169,17 +171,13 @@ impl WaitQueue {
 
     /// Wakes every waiter.
     pub(crate) fn wake_all(&self) {
-        let (first, rest) = {
-            let mut list = self.list.lock();
-            let Some(first) = list.choose(0) else { return };
-            let first = first.answer();
-            let mut rest = Vec::new();
-            while let Some(chosen) = list.choose(0) {
-                rest.extend(chosen.answer());
-            }
-            (first, rest)
-        };
-        first.into_iter().chain(rest).for_each(Wakeup::deliver);
+        let mut wakeups = Wakeups::default();
+        let mut list = self.list.lock();
+        while let Some(chosen) = list.choose(0) {
+            wakeups.push(chosen.answer());
+        }
+        drop(list);
+        wakeups.deliver();
     }
 
     /// Whether anyone waits, at this instant.
