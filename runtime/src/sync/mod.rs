@@ -3,3 +3,9 @@
 pub mod channel;
 pub mod mpsc;
 pub mod select;
+mod semaphore;
+
+pub use semaphore::{
+    AcquireError, AcquireTimeoutError, OwnedSemaphorePermit, Semaphore, SemaphorePermit,
+    TryAcquireError,
+};

@@ -34,6 +34,7 @@ mod placement;
 mod random;
 mod scopes;
 mod selecting;
+mod semaphores;
 mod sets;
 mod starvation;
 mod stress;

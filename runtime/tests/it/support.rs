@@ -3,9 +3,11 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::FileExt;
+use std::pin::Pin;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -59,6 +61,11 @@ pub(crate) fn hog_until(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(start.elapsed() < HUNG, "hung: still hogging until: {what}");
         std::hint::spin_loop();
     }
+}
+
+/// Polls `future` once, for nobody.
+pub(crate) fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
 /// A counter that many share.
