@@ -28,6 +28,7 @@ mod local;
 mod locals;
 mod memory;
 mod migration;
+mod notify;
 mod overflow;
 mod parking;
 mod placement;
