@@ -5,9 +5,11 @@ pub mod mpsc;
 pub mod select;
 mod notify;
 mod semaphore;
+mod wait_group;
 
 pub use notify::{Notified, Notify};
 pub use semaphore::{
     AcquireError, AcquireTimeoutError, OwnedSemaphorePermit, Semaphore, SemaphorePermit,
     TryAcquireError,
 };
+pub use wait_group::WaitGroup;

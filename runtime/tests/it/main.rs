@@ -47,4 +47,5 @@ mod timers;
 mod tokens;
 mod try_scopes;
 mod unwinding;
+mod wait_groups;
 mod wakers;
