@@ -4,6 +4,7 @@ pub mod channel;
 pub mod mpsc;
 pub mod select;
 mod notify;
+pub mod oneshot;
 mod semaphore;
 mod wait_group;
 

@@ -29,6 +29,7 @@ mod locals;
 mod memory;
 mod migration;
 mod notify;
+mod oneshot;
 mod overflow;
 mod parking;
 mod placement;
