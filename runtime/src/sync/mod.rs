@@ -1,5 +1,6 @@
 //! Locks, channels and other things that tasks wait for one another with.
 
+pub mod broadcast;
 pub mod channel;
 pub mod mpsc;
 pub mod select;

@@ -14,6 +14,7 @@
 
 mod abandoning;
 mod auto_traits;
+mod broadcasts;
 mod canaries;
 mod cancelling;
 mod channels;
