@@ -8,6 +8,8 @@ mod notify;
 pub mod oneshot;
 mod semaphore;
 mod wait_group;
+#[cfg(not(sedge_loom))]
+pub mod watch;
 
 pub use notify::{Notified, Notify};
 pub use semaphore::{

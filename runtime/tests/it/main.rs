@@ -51,3 +51,4 @@ mod try_scopes;
 mod unwinding;
 mod wait_groups;
 mod wakers;
+mod watching;
