@@ -284,7 +284,7 @@ impl Supervisor {
         };
         let result = panic::catch_unwind(panic::AssertUnwindSafe(|| running.run()));
         task::shield(|| running.stop(0, running.spec.children.len()));
-        result.unwrap_or_else(|payload| panic::resume_unwind(payload))
+        result.unwrap_or_else(|payload| task::pass_on(payload))
     }
 }
 

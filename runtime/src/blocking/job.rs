@@ -24,14 +24,14 @@
 #![expect(unsafe_code, reason = "a job points into the frame of the caller that waits for it")]
 
 use std::cell::UnsafeCell;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::Arc;
 use std::{fmt, thread};
 
 use super::done::Done;
 use crate::abort::AbortOnUnwind;
 use crate::context::{self, Client};
-use crate::task::{self, Locals};
+use crate::task::{self, Frames, Locals};
 
 /// A piece of blocking work. Dropped without having run, it still finishes: see [`lend`].
 pub(super) struct Job {
@@ -130,7 +130,7 @@ where
     guard.disarm();
     match frame.result.into_inner() {
         Some(Ok(value)) => value,
-        Some(Err(payload)) => resume_unwind(payload),
+        Some(Err(payload)) => task::pass_on(payload),
         None => {
             let f = frame.closure.into_inner();
             f.expect("a job that did not run leaves its closure")()
@@ -154,6 +154,7 @@ unsafe fn run_frame<F: FnOnce() -> T, T>(frame: *const ()) {
     let result = catch_unwind(AssertUnwindSafe(|| {
         context::with_locals(&frame.locals, || frame.locals.destroyed_after(f))
     }));
+    context::with_frames(Frames::end_unwind);
     // SAFETY: as above.
     unsafe { *frame.result.get() = Some(result) };
 }

@@ -34,7 +34,6 @@ mod thread;
 
 use std::cell::Cell;
 use std::io;
-use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -393,6 +392,6 @@ fn unwrap_root<T>(result: std::thread::Result<T>) -> T {
                  passed on what `join` returned of another task"
             );
         }
-        resume_unwind(payload)
+        task::pass_on(payload)
     })
 }

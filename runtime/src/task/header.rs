@@ -41,13 +41,13 @@ use std::any::Any;
 use std::cell::{Cell, UnsafeCell};
 use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::thread;
 
 use super::cancel::Cancelled;
 use super::extras::ExtrasSlot;
-use super::interrupt::Frames;
+use super::interrupt::{Frames, pass_on};
 use super::locals::Locals;
 use super::monitor::{self, Exit};
 use super::state::State;
@@ -479,12 +479,13 @@ unsafe fn run<F: FnOnce() -> T, T, A: After>(task: NonNull<Header>) {
         // and by an unwind, as a started task's frames are: no wait throws in it.
         let unwind = || {
             let _dropped = f;
-            resume_unwind(Box::new(Cancelled::of_task()))
+            pass_on(Box::new(Cancelled::of_task()))
         };
         catch_unwind(AssertUnwindSafe(|| and_locals(header, unwind)))
     } else {
         catch_unwind(AssertUnwindSafe(|| and_locals(header, f)))
     };
+    header.frames.end_unwind();
     let panicked = result.as_ref().is_err_and(|payload| !payload.is::<Cancelled>());
     // SAFETY: the stage is empty, and ours until `FINISHING`.
     unsafe { (*stage.get()).result = ManuallyDrop::new(result) };

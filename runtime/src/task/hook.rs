@@ -3,6 +3,7 @@
 use std::panic;
 use std::sync::Once;
 
+use super::Frames;
 use crate::context;
 
 /// Chains a process-wide panic hook, once, that says which task panics before the hook that was
@@ -16,6 +17,7 @@ pub(crate) fn install() {
     INSTALL.call_once(|| {
         let previous = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
+            context::with_frames(Frames::begin_panic);
             if let Some(task) = context::current_task() {
                 match task.name() {
                     Some(name) => eprintln!("\nin task '{name}' (id {}):", task.id()),

@@ -26,12 +26,20 @@
 //! deadline, and only then, when a task's budget is spent, and where a call says so, is the time
 //! noted in the frames that it has passed.
 //!
+//! # An unwind is not a panic
+//!
+//! A lock whose guard a panic drops is poisoned, and one that is let go by what is raised here is
+//! not. The two look the same to a destructor, so [`Frames`] has a flag: set where something is
+//! raised or passed on, cleared where it is caught, where a panic begins, and where code that does
+//! not unwind is seen, as the user's may have caught it.
+//!
 //! # Who may touch what
 //!
 //! The caller's task or thread alone. While a task waits in [`blocking`](crate::blocking()), that
 //! is the thread of the pool that runs its closure.
 #![expect(unsafe_code, reason = "frames are found by pointers along the stack")]
 
+use std::any::Any;
 use std::cell::Cell;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -54,6 +62,8 @@ pub(crate) struct Frames {
     innermost: Cell<*const Frame>,
     /// How many shields are held.
     shields: Cell<u16>,
+    /// Whether the latest unwind was raised, and was no panic.
+    unwinds: Cell<bool>,
 }
 
 /// See the module.
@@ -91,16 +101,24 @@ pub(crate) fn enclose<R>(
     let leave = Leave::enter(frames, &frame);
     let result = catch_unwind(AssertUnwindSafe(f));
     drop(leave);
+    // SAFETY: as above.
+    unsafe { &*frames }.end_unwind();
     match result {
         // Nothing can be raised, and what was due has made some call in `f` return early.
         Ok(_) if cfg!(panic = "abort") && frame.raised.get() => None,
         Ok(value) => Some(value),
         Err(payload) => match payload.downcast::<Cancelled>() {
             Ok(cancelled) if cancelled.is_of(&raw const frame) && frame.raised.get() => None,
-            Ok(cancelled) => resume_unwind(cancelled),
+            Ok(cancelled) => pass_on(cancelled),
             Err(payload) => resume_unwind(payload),
         },
     }
+}
+
+/// Goes on with an unwind that was caught: a panic, or what was raised.
+pub(crate) fn pass_on(payload: Box<dyn Any + Send>) -> ! {
+    context::with_frames(|frames| frames.unwinds.set(payload.is::<Cancelled>()));
+    resume_unwind(payload)
 }
 
 /// Takes a frame out of the caller's frames, again.
@@ -172,7 +190,7 @@ pub(crate) fn shielded<R>(f: impl FnOnce() -> R) -> R {
 
 impl Frames {
     pub(crate) const fn new() -> Self {
-        Self { innermost: Cell::new(ptr::null()), shields: Cell::new(0) }
+        Self { innermost: Cell::new(ptr::null()), shields: Cell::new(0), unwinds: Cell::new(false) }
     }
 
     /// Those of a task that runs as a part of its caller's code: a root task.
@@ -183,6 +201,18 @@ impl Frames {
 
     pub(crate) fn shields(&self) -> u16 {
         self.shields.get()
+    }
+
+    /// A panic begins.
+    pub(super) fn begin_panic(&self) {
+        self.unwinds.set(false);
+    }
+
+    /// What was raised has been caught, unless this is in a destructor in mid-unwind.
+    pub(crate) fn end_unwind(&self) {
+        if self.unwinds.get() && !std::thread::panicking() {
+            self.unwinds.set(false);
+        }
     }
 
     #[inline]
@@ -353,7 +383,7 @@ fn raise(frames: &Frames, task: Option<TaskRef>) {
 
 impl Due<'_> {
     fn unwind(self) -> ! {
-        resume_unwind(Box::new(match self {
+        pass_on(Box::new(match self {
             Self::Cancellation => Cancelled::of_task(),
             Self::Frame(frame) => Cancelled::of_frame(frame),
         }))

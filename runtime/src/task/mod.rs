@@ -101,8 +101,8 @@ pub(crate) use builder::spawn_root;
 pub(crate) use header::{Claimed, Coroutine, Header, Suspend, TaskRef, discard};
 pub(crate) use hook::install as install_panic_hook;
 pub(crate) use interrupt::{
-    Frames, TICK, enclose, is_raise_due, next_look_at_flags, raise_if_due_here, raised_at, raises,
-    refusal, refused_at,
+    Frames, TICK, enclose, is_raise_due, next_look_at_flags, pass_on, raise_if_due_here, raised_at,
+    raises, refusal, refused_at,
 };
 pub(crate) use locals::{Locals, inherited as inherited_locals};
 pub(crate) use park::{checkpoint_slow, park_until, pause, pause_for, pause_until};

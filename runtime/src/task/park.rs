@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::interrupt::{
-    TICK, may_be_due, next_look_at_flags, raise_if_due, raise_if_due_here, raised_at,
+    Frames, TICK, may_be_due, next_look_at_flags, raise_if_due, raise_if_due_here, raised_at,
 };
 use super::unwind::{hide_panics, restore_panics};
 use super::{Suspend, TaskRef};
@@ -304,7 +304,9 @@ impl Timer {
 /// The rest of [`wait::checkpoint`]: the running task's budget is spent, or something may be due.
 #[cold]
 pub(crate) fn checkpoint_slow() {
-    let Some(task) = context::current_task() else { return raise_if_due_here() };
+    let task = context::current_task();
+    context::with_frames(Frames::end_unwind);
+    let Some(task) = task else { return raise_if_due_here() };
     let is_spent =
         context::with_worker(|worker| worker.is_some_and(|worker| worker.budget_is_spent()));
     if is_spent && !task.frames.is_empty() {

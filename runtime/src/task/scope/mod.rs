@@ -6,12 +6,12 @@ mod count;
 mod try_scope;
 
 use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind};
 use std::{fmt, io, thread};
 
 use self::children::Children;
 use super::header::discard;
-use super::{Builder, Cancelled, JoinHandle, Task, raise_if_due_here};
+use super::{Builder, Cancelled, JoinHandle, Task, pass_on, raise_if_due_here};
 use crate::sync::select::{Joinable, Registered, sealed};
 
 pub use try_scope::{TryJoinHandle, TryScope, try_scope};
@@ -65,7 +65,7 @@ where
         scope.children.cancel();
     }
     scope.children.wait();
-    let value = result.unwrap_or_else(|payload| resume_unwind(payload));
+    let value = result.unwrap_or_else(|payload| pass_on(payload));
     raise_if_due_here();
     assert!(!scope.children.has_panicked(), "a task of the scope panicked, and was not joined");
     value

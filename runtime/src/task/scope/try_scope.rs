@@ -10,7 +10,9 @@ use parking_lot::Mutex;
 use super::children::Children;
 use crate::primitive::{AtomicBool, Ordering};
 use crate::sync::select::{Joinable, Registered, sealed};
-use crate::task::{Builder, Cancelled, JoinHandle, Task, enclose, is_cancelled, raise_if_due_here};
+use crate::task::{
+    Builder, Cancelled, JoinHandle, Task, enclose, is_cancelled, pass_on, raise_if_due_here,
+};
 
 /// Calls `f` with a scope to spawn tasks in that may fail, and waits for all of them. Returns what
 /// `f` returns, or the first error of any of them.
@@ -91,7 +93,7 @@ where
     scope.children.wait();
     // Not before: its destructor may unwind, and the tasks borrow from here.
     drop(late);
-    let value = result.unwrap_or_else(|payload| resume_unwind(payload));
+    let value = result.unwrap_or_else(|payload| pass_on(payload));
     raise_if_due_here();
     let first = scope.first.lock().take();
     match first {
@@ -152,7 +154,7 @@ impl<'scope, E: Send> TryScope<'scope, '_, E> {
         let late = match catch_unwind(AssertUnwindSafe(f)) {
             Ok(Ok(value)) => return Ok(value),
             Ok(Err(error)) => self.fail(Failure::Error(error)),
-            Err(payload) if payload.is::<Cancelled>() && is_cancelled() => resume_unwind(payload),
+            Err(payload) if payload.is::<Cancelled>() && is_cancelled() => pass_on(payload),
             // Where it is not its own it has that from another task's handle: a panic like any.
             Err(payload) => self.fail(Failure::Panic(payload)),
         };
