@@ -148,6 +148,22 @@ pub(crate) fn spend_budget() -> bool {
     })
 }
 
+/// The same, and the running task's id, for one look at the thread-local: zero where there is none.
+#[inline]
+pub(crate) fn spend_budget_as() -> (bool, u64) {
+    with_worker(|worker| match worker {
+        Some(worker) => (worker.spend_budget(), worker.current().map_or(0, |task| task.id().get())),
+        // SAFETY: as above.
+        None => (!unsafe { &*thread_frames() }.is_empty(), 0),
+    })
+}
+
+/// The running task's id, zero where there is none.
+#[inline]
+pub(crate) fn current_id() -> u64 {
+    current_task().map_or(0, |task| task.id().get())
+}
+
 /// What may end the caller's code early: the running task's frames, or the thread's. There until
 /// the task or the thread ends.
 #[inline]

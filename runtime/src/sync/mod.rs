@@ -17,3 +17,20 @@ pub use semaphore::{
     TryAcquireError,
 };
 pub use wait_group::WaitGroup;
+#[cfg(not(sedge_loom))]
+mod condvar;
+#[cfg(not(sedge_loom))]
+mod mutex;
+#[cfg(not(sedge_loom))]
+pub mod nonpoison;
+#[cfg(not(sedge_loom))]
+mod poison;
+mod raw_mutex;
+
+pub use std::sync::{Arc, LockResult, PoisonError, TryLockError, TryLockResult, Weak, atomic};
+
+#[cfg(not(sedge_loom))]
+pub use condvar::{Condvar, WaitTimeoutResult};
+#[cfg(not(sedge_loom))]
+pub use mutex::{Lock, Mutex, MutexGuard};
+pub use raw_mutex::RawMutex;

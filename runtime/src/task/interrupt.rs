@@ -203,6 +203,11 @@ impl Frames {
         self.shields.get()
     }
 
+    /// Whether the unwind that the caller is in was raised, and is no panic.
+    pub(crate) fn unwinds(&self) -> bool {
+        self.unwinds.get()
+    }
+
     /// A panic begins.
     pub(super) fn begin_panic(&self) {
         self.unwinds.set(false);

@@ -193,6 +193,16 @@ pub(crate) fn checkpoint() {
     }
 }
 
+/// The same, and returns the running task's id, zero on a plain thread.
+#[inline]
+pub(crate) fn checkpoint_as() -> u64 {
+    let (is_due, id) = context::spend_budget_as();
+    if is_due {
+        task::checkpoint_slow();
+    }
+    id
+}
+
 /// The condition of a wait that a [`refusal`] ends too: what is `ready`, or the refusal.
 pub(crate) fn or_refused<R>(ready: Option<R>) -> Option<io::Result<R>> {
     match ready {
