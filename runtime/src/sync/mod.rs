@@ -26,6 +26,9 @@ pub mod nonpoison;
 #[cfg(not(sedge_loom))]
 mod poison;
 mod raw_mutex;
+mod raw_rwlock;
+#[cfg(not(sedge_loom))]
+mod rwlock;
 
 pub use std::sync::{Arc, LockResult, PoisonError, TryLockError, TryLockResult, Weak, atomic};
 
@@ -34,3 +37,6 @@ pub use condvar::{Condvar, WaitTimeoutResult};
 #[cfg(not(sedge_loom))]
 pub use mutex::{Lock, Mutex, MutexGuard};
 pub use raw_mutex::RawMutex;
+pub use raw_rwlock::RawRwLock;
+#[cfg(not(sedge_loom))]
+pub use rwlock::{Read, RwLock, RwLockReadGuard, RwLockWriteGuard, Write};

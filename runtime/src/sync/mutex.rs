@@ -60,10 +60,9 @@ impl<T: ?Sized> RefUnwindSafe for Mutex<T> {}
 /// See [`Mutex`].
 #[must_use = "if unused the Mutex will immediately unlock"]
 pub struct MutexGuard<'a, T: ?Sized> {
-    // Dropped after `drop` has looked at the poison.
+    // In this order they are dropped: it may be poisoned, then it is unlocked.
+    watch: Watch<'a>,
     inner: nonpoison::MutexGuard<'a, T>,
-    poison: &'a Poison,
-    watch: Watch,
 }
 
 impl<T: ?Sized> UnwindSafe for MutexGuard<'_, T> {}
@@ -286,7 +285,7 @@ impl<T: ?Sized> Mutex<T> {
 
     #[inline]
     fn guard<'a>(&'a self, inner: nonpoison::MutexGuard<'a, T>) -> MutexGuard<'a, T> {
-        MutexGuard { inner, poison: &self.poison, watch: Watch::begin() }
+        MutexGuard { watch: self.poison.watch(), inner }
     }
 
     fn try_wrap<'a>(
@@ -328,7 +327,7 @@ impl<'a, T: ?Sized> MutexGuard<'a, T> {
         f: impl FnOnce(&mut nonpoison::MutexGuard<'a, T>) -> R,
     ) -> LockResult<(Self, R)> {
         let result = f(&mut guard.inner);
-        guard.poison.wrap((guard, result))
+        guard.watch.poison().wrap((guard, result))
     }
 }
 
@@ -345,13 +344,6 @@ impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
         &mut self.inner
-    }
-}
-
-impl<T: ?Sized> Drop for MutexGuard<'_, T> {
-    #[inline]
-    fn drop(&mut self) {
-        self.poison.end(&self.watch);
     }
 }
 

@@ -18,9 +18,10 @@ use crate::task::Frames;
 #[derive(Debug, Default)]
 pub(super) struct Poison(AtomicBool);
 
-/// Beside a guard that may write.
+/// In a guard that may write, before what unlocks.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(super) struct Watch<'a> {
+    poison: &'a Poison,
     /// Whether its holder was unwinding when it locked: then that is not what has broken the data.
     was_unwinding: bool,
 }
@@ -50,26 +51,32 @@ impl Poison {
         Ok(self.wrap(guard.ok_or(TryLockError::WouldBlock)?)?)
     }
 
-    /// The holder lets go of the lock.
+    /// Somebody has the lock.
     #[inline]
-    pub(super) fn end(&self, watch: &Watch) {
-        if !watch.was_unwinding && thread::panicking() {
-            self.end_unwinding();
-        }
+    pub(super) fn watch(&self) -> Watch<'_> {
+        Watch { poison: self, was_unwinding: thread::panicking() }
+    }
+}
+
+impl<'a> Watch<'a> {
+    pub(super) fn poison(&self) -> &'a Poison {
+        self.poison
     }
 
     #[cold]
     fn end_unwinding(&self) {
         if !context::with_frames(Frames::unwinds) {
-            self.0.store(true, Ordering::Relaxed);
+            self.poison.0.store(true, Ordering::Relaxed);
         }
     }
 }
 
-impl Watch {
+impl Drop for Watch<'_> {
     #[inline]
-    pub(super) fn begin() -> Self {
-        Self { was_unwinding: thread::panicking() }
+    fn drop(&mut self) {
+        if !self.was_unwinding && thread::panicking() {
+            self.end_unwinding();
+        }
     }
 }
 

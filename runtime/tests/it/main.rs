@@ -38,6 +38,7 @@ mod parking;
 mod placement;
 mod poisoning;
 mod random;
+mod rwlocks;
 mod scopes;
 mod selecting;
 mod semaphores;

@@ -10,6 +10,11 @@
 
 mod condvar;
 mod mutex;
+mod rwlock;
 
 pub use condvar::Condvar;
 pub use mutex::{Lock, MappedMutexGuard, Mutex, MutexGuard};
+pub use rwlock::{
+    MappedRwLockReadGuard, MappedRwLockWriteGuard, Read, RwLock, RwLockReadGuard,
+    RwLockUpgradableReadGuard, RwLockWriteGuard, Write,
+};

@@ -33,15 +33,15 @@
 //! under the lock. A lock that is handed over is not unlocked: there the answer publishes it, see
 //! [`crate::wait`]. `WAITERS` is Relaxed, as the line's lock orders it: who sets it does so with an
 //! exchange of a word that is locked, which the holder's own exchange then fails on, or sees.
-#![expect(unsafe_code, reason = "lock_api's traits are promises")]
 
 mod future;
 #[cfg(all(test, sedge_loom))]
 mod model;
+#[cfg(not(sedge_loom))]
+mod traits;
 
 use std::fmt;
 use std::pin::pin;
-use std::time::{Duration, Instant};
 
 use crate::abort::AbortOnUnwind;
 use crate::context;
@@ -280,63 +280,5 @@ impl Turn {
 impl fmt::Debug for RawMutex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RawMutex").field("holder", &self.holder()).finish_non_exhaustive()
-    }
-}
-
-#[cfg(not(sedge_loom))]
-// SAFETY: `LOCKED` is set by an exchange of a word without it, whose maker has the lock; or stays
-// set, for one call that is told so. Who has the lock clears it.
-unsafe impl lock_api::RawMutex for RawMutex {
-    const INIT: Self = Self::new();
-
-    type GuardMarker = lock_api::GuardSend;
-
-    #[inline]
-    fn lock(&self) {
-        self.lock_quietly(Limit::Never);
-    }
-
-    #[inline]
-    fn try_lock(&self) -> bool {
-        self.try_lock_as(locker(context::current_id()))
-    }
-
-    #[inline]
-    unsafe fn unlock(&self) {
-        self.unlock_as(false);
-    }
-
-    fn is_locked(&self) -> bool {
-        self.word.load(Ordering::Relaxed) & LOCKED != 0
-    }
-}
-
-#[cfg(not(sedge_loom))]
-// SAFETY: as above.
-unsafe impl lock_api::RawMutexFair for RawMutex {
-    unsafe fn unlock_fair(&self) {
-        self.unlock_as(true);
-    }
-
-    unsafe fn bump(&self) {
-        if self.word.load(Ordering::Relaxed) & WAITERS != 0 {
-            self.unlock_as(true);
-            self.lock_quietly(Limit::Never);
-        }
-    }
-}
-
-#[cfg(not(sedge_loom))]
-// SAFETY: as above; true is returned where it is locked.
-unsafe impl lock_api::RawMutexTimed for RawMutex {
-    type Duration = Duration;
-    type Instant = Instant;
-
-    fn try_lock_for(&self, timeout: Duration) -> bool {
-        self.lock_quietly(Limit::After(timeout))
-    }
-
-    fn try_lock_until(&self, deadline: Instant) -> bool {
-        self.lock_quietly(Limit::At(deadline))
     }
 }
