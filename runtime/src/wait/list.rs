@@ -202,6 +202,14 @@ impl<'l, S, P, const N: usize> Locked<'l, S, P, N> {
         self.inner.lines[line].first.is_null()
     }
 
+    /// How many stand in line. Takes time linear in that.
+    pub(crate) fn count(&self, line: usize) -> usize {
+        let first = self.inner.lines[line].first;
+        // SAFETY: what is in line is there, and we hold the lock (invariants 1 and 2).
+        let next = |node: &*mut Node<P>| unsafe { node.as_ref() }.map(|node| node.next.get());
+        std::iter::successors(Some(first), next).take_while(|node| !node.is_null()).count()
+    }
+
     /// What the first in line waits with. Somebody else may have chosen it.
     pub(crate) fn first(&mut self, line: usize) -> Option<&mut P> {
         // SAFETY: what is in line is there, and we hold the lock (invariants 1 and 2).
