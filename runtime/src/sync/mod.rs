@@ -35,8 +35,8 @@ pub use std::sync::{Arc, LockResult, PoisonError, TryLockError, TryLockResult, W
 #[cfg(not(sedge_loom))]
 pub use condvar::{Condvar, WaitTimeoutResult};
 #[cfg(not(sedge_loom))]
-pub use mutex::{Lock, Mutex, MutexGuard};
+pub use mutex::{LockFuture, Mutex, MutexGuard};
 pub use raw_mutex::RawMutex;
 pub use raw_rwlock::RawRwLock;
 #[cfg(not(sedge_loom))]
-pub use rwlock::{Read, RwLock, RwLockReadGuard, RwLockWriteGuard, Write};
+pub use rwlock::{ReadFuture, RwLock, RwLockReadGuard, RwLockWriteGuard, WriteFuture};

@@ -227,8 +227,8 @@ impl<T: ?Sized> Mutex<T> {
     /// });
     /// assert_eq!(mutex.into_inner().unwrap(), 2);
     /// ```
-    pub fn lock_async(&self) -> Lock<'_, T> {
-        Lock { mutex: self, inner: self.inner.lock_async() }
+    pub fn lock_async(&self) -> LockFuture<'_, T> {
+        LockFuture { mutex: self, inner: self.inner.lock_async() }
     }
 
     /// Returns whether the lock is poisoned, at this instant.
@@ -365,12 +365,12 @@ impl<T: ?Sized + fmt::Display> fmt::Display for MutexGuard<'_, T> {
 ///
 /// See [`lock_async`](Mutex::lock_async).
 #[must_use = "futures do nothing unless they are polled"]
-pub struct Lock<'a, T: ?Sized> {
+pub struct LockFuture<'a, T: ?Sized> {
     mutex: &'a Mutex<T>,
-    inner: nonpoison::Lock<'a, T>,
+    inner: nonpoison::LockFuture<'a, T>,
 }
 
-impl<'a, T: ?Sized> Future for Lock<'a, T> {
+impl<'a, T: ?Sized> Future for LockFuture<'a, T> {
     type Output = LockResult<MutexGuard<'a, T>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -380,8 +380,8 @@ impl<'a, T: ?Sized> Future for Lock<'a, T> {
     }
 }
 
-impl<T: ?Sized> fmt::Debug for Lock<'_, T> {
+impl<T: ?Sized> fmt::Debug for LockFuture<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lock").finish_non_exhaustive()
+        f.debug_struct("LockFuture").finish_non_exhaustive()
     }
 }

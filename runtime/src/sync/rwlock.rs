@@ -19,9 +19,9 @@ use super::poison::{Poison, Watch, note_end_of_unwind};
 /// [`Mutex`](super::Mutex).
 ///
 /// First come, first served: a writer in line keeps new readers out, and readers in line go in
-/// together. So who reads already and reads again while a writer waits would wait for itself. Guards
-/// may be held across any wait, and are `Send`. [`nonpoison::RwLock`] does without poisoning, and
-/// has upgrades.
+/// together. So who reads already and reads again while a writer waits would wait for itself.
+/// Guards may be held across any wait, and are `Send`. [`nonpoison::RwLock`] does without
+/// poisoning, and has upgrades.
 ///
 /// # Examples
 ///
@@ -234,8 +234,8 @@ impl<T: ?Sized> RwLock<T> {
     ///     assert_eq!(*lock.read_async().await.unwrap(), 2);
     /// });
     /// ```
-    pub fn read_async(&self) -> Read<'_, T> {
-        Read { lock: self, inner: self.inner.read_async() }
+    pub fn read_async(&self) -> ReadFuture<'_, T> {
+        ReadFuture { lock: self, inner: self.inner.read_async() }
     }
 
     /// Locks it for writing, and waits until it can.
@@ -355,8 +355,8 @@ impl<T: ?Sized> RwLock<T> {
     /// # Examples
     ///
     /// See [`read_async`](Self::read_async).
-    pub fn write_async(&self) -> Write<'_, T> {
-        Write { lock: self, inner: self.inner.write_async() }
+    pub fn write_async(&self) -> WriteFuture<'_, T> {
+        WriteFuture { lock: self, inner: self.inner.write_async() }
     }
 
     /// Returns whether the lock is poisoned, at this instant.
@@ -521,12 +521,12 @@ impl<T: ?Sized + fmt::Display> fmt::Display for RwLockWriteGuard<'_, T> {
 ///
 /// See [`read_async`](RwLock::read_async).
 #[must_use = "futures do nothing unless they are polled"]
-pub struct Read<'a, T: ?Sized> {
+pub struct ReadFuture<'a, T: ?Sized> {
     lock: &'a RwLock<T>,
-    inner: nonpoison::Read<'a, T>,
+    inner: nonpoison::ReadFuture<'a, T>,
 }
 
-impl<'a, T: ?Sized> Future for Read<'a, T> {
+impl<'a, T: ?Sized> Future for ReadFuture<'a, T> {
     type Output = LockResult<RwLockReadGuard<'a, T>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -536,9 +536,9 @@ impl<'a, T: ?Sized> Future for Read<'a, T> {
     }
 }
 
-impl<T: ?Sized> fmt::Debug for Read<'_, T> {
+impl<T: ?Sized> fmt::Debug for ReadFuture<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Read").finish_non_exhaustive()
+        f.debug_struct("ReadFuture").finish_non_exhaustive()
     }
 }
 
@@ -548,12 +548,12 @@ impl<T: ?Sized> fmt::Debug for Read<'_, T> {
 ///
 /// See [`read_async`](RwLock::read_async).
 #[must_use = "futures do nothing unless they are polled"]
-pub struct Write<'a, T: ?Sized> {
+pub struct WriteFuture<'a, T: ?Sized> {
     lock: &'a RwLock<T>,
-    inner: nonpoison::Write<'a, T>,
+    inner: nonpoison::WriteFuture<'a, T>,
 }
 
-impl<'a, T: ?Sized> Future for Write<'a, T> {
+impl<'a, T: ?Sized> Future for WriteFuture<'a, T> {
     type Output = LockResult<RwLockWriteGuard<'a, T>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -563,8 +563,8 @@ impl<'a, T: ?Sized> Future for Write<'a, T> {
     }
 }
 
-impl<T: ?Sized> fmt::Debug for Write<'_, T> {
+impl<T: ?Sized> fmt::Debug for WriteFuture<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Write").finish_non_exhaustive()
+        f.debug_struct("WriteFuture").finish_non_exhaustive()
     }
 }

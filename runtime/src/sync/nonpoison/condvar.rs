@@ -13,6 +13,7 @@
 #![expect(unsafe_code, reason = "it unlocks under a guard that is there")]
 
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
@@ -54,6 +55,10 @@ pub struct Condvar {
     /// How many calls wait, or are about to leave.
     callers: AtomicUsize,
 }
+
+// Nothing of the user's runs between two changes that belong together.
+impl UnwindSafe for Condvar {}
+impl RefUnwindSafe for Condvar {}
 
 impl Condvar {
     /// Makes one that nobody waits for.

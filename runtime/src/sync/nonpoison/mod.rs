@@ -13,8 +13,8 @@ mod mutex;
 mod rwlock;
 
 pub use condvar::Condvar;
-pub use mutex::{Lock, MappedMutexGuard, Mutex, MutexGuard};
+pub use mutex::{LockFuture, MappedMutexGuard, Mutex, MutexGuard};
 pub use rwlock::{
-    MappedRwLockReadGuard, MappedRwLockWriteGuard, Read, RwLock, RwLockReadGuard,
-    RwLockUpgradableReadGuard, RwLockWriteGuard, Write,
+    MappedRwLockReadGuard, MappedRwLockWriteGuard, ReadFuture, RwLock, RwLockReadGuard,
+    RwLockUpgradableReadGuard, RwLockWriteGuard, WriteFuture,
 };

@@ -198,8 +198,8 @@ impl<T: ?Sized> Mutex<T> {
     /// });
     /// assert_eq!(mutex.into_inner(), 2);
     /// ```
-    pub fn lock_async(&self) -> Lock<'_, T> {
-        Lock { mutex: self, raw: RawLock::new(self.raw()) }
+    pub fn lock_async(&self) -> LockFuture<'_, T> {
+        LockFuture { mutex: self, raw: RawLock::new(self.raw()) }
     }
 
     /// Returns the data: the borrow shows that nobody holds the lock.
@@ -256,12 +256,12 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
 ///
 /// See [`lock_async`](Mutex::lock_async).
 #[must_use = "futures do nothing unless they are polled"]
-pub struct Lock<'a, T: ?Sized> {
+pub struct LockFuture<'a, T: ?Sized> {
     mutex: &'a Mutex<T>,
     raw: RawLock<'a>,
 }
 
-impl<'a, T: ?Sized> Future for Lock<'a, T> {
+impl<'a, T: ?Sized> Future for LockFuture<'a, T> {
     type Output = MutexGuard<'a, T>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<MutexGuard<'a, T>> {
@@ -271,8 +271,8 @@ impl<'a, T: ?Sized> Future for Lock<'a, T> {
     }
 }
 
-impl<T: ?Sized> fmt::Debug for Lock<'_, T> {
+impl<T: ?Sized> fmt::Debug for LockFuture<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lock").finish_non_exhaustive()
+        f.debug_struct("LockFuture").finish_non_exhaustive()
     }
 }

@@ -234,8 +234,8 @@ impl<T: ?Sized> RwLock<T> {
     ///     assert_eq!(*lock.read_async().await, 2);
     /// });
     /// ```
-    pub fn read_async(&self) -> Read<'_, T> {
-        Read { lock: self, raw: RawAccess::new(self.raw(), Access::Read) }
+    pub fn read_async(&self) -> ReadFuture<'_, T> {
+        ReadFuture { lock: self, raw: RawAccess::new(self.raw(), Access::Read) }
     }
 
     /// Locks it for reading, past those in line: for who may read already.
@@ -374,8 +374,8 @@ impl<T: ?Sized> RwLock<T> {
     /// # Examples
     ///
     /// See [`read_async`](Self::read_async).
-    pub fn write_async(&self) -> Write<'_, T> {
-        Write { lock: self, raw: RawAccess::new(self.raw(), Access::Write) }
+    pub fn write_async(&self) -> WriteFuture<'_, T> {
+        WriteFuture { lock: self, raw: RawAccess::new(self.raw(), Access::Write) }
     }
 
     /// Locks it for reading, with the right to be the next to write. Others may read, and nobody
@@ -498,12 +498,12 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLock<T> {
 ///
 /// See [`read_async`](RwLock::read_async).
 #[must_use = "futures do nothing unless they are polled"]
-pub struct Read<'a, T: ?Sized> {
+pub struct ReadFuture<'a, T: ?Sized> {
     lock: &'a RwLock<T>,
     raw: RawAccess<'a>,
 }
 
-impl<'a, T: ?Sized> Future for Read<'a, T> {
+impl<'a, T: ?Sized> Future for ReadFuture<'a, T> {
     type Output = RwLockReadGuard<'a, T>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -513,9 +513,9 @@ impl<'a, T: ?Sized> Future for Read<'a, T> {
     }
 }
 
-impl<T: ?Sized> fmt::Debug for Read<'_, T> {
+impl<T: ?Sized> fmt::Debug for ReadFuture<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Read").finish_non_exhaustive()
+        f.debug_struct("ReadFuture").finish_non_exhaustive()
     }
 }
 
@@ -525,12 +525,12 @@ impl<T: ?Sized> fmt::Debug for Read<'_, T> {
 ///
 /// See [`read_async`](RwLock::read_async).
 #[must_use = "futures do nothing unless they are polled"]
-pub struct Write<'a, T: ?Sized> {
+pub struct WriteFuture<'a, T: ?Sized> {
     lock: &'a RwLock<T>,
     raw: RawAccess<'a>,
 }
 
-impl<'a, T: ?Sized> Future for Write<'a, T> {
+impl<'a, T: ?Sized> Future for WriteFuture<'a, T> {
     type Output = RwLockWriteGuard<'a, T>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -540,8 +540,8 @@ impl<'a, T: ?Sized> Future for Write<'a, T> {
     }
 }
 
-impl<T: ?Sized> fmt::Debug for Write<'_, T> {
+impl<T: ?Sized> fmt::Debug for WriteFuture<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Write").finish_non_exhaustive()
+        f.debug_struct("WriteFuture").finish_non_exhaustive()
     }
 }

@@ -41,6 +41,7 @@ mod model;
 mod traits;
 
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::pin;
 
 use crate::abort::AbortOnUnwind;
@@ -93,6 +94,10 @@ pub struct RawMutex {
     word: AtomicUsize,
     list: WaitList<(), Turn>,
 }
+
+// Nothing of the user's runs between two changes that belong together.
+impl UnwindSafe for RawMutex {}
+impl RefUnwindSafe for RawMutex {}
 
 /// What a call waits with, and how it is answered.
 #[derive(Debug)]

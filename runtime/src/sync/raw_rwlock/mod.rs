@@ -37,6 +37,7 @@ mod model;
 mod traits;
 
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::{Pin, pin};
 
 use crate::abort::AbortOnUnwind;
@@ -63,8 +64,8 @@ const UPGRADES: usize = 1;
 /// and are what a program uses. It is for types of other crates that are generic over their lock.
 ///
 /// First come, first served: a writer in line keeps new readers out, and readers in line go in
-/// together. So who reads already and reads again while a writer waits would wait for itself, unless
-/// it does so by `read_recursive`. Guards are `Send`, as the lock is bound to no thread.
+/// together. So who reads already and reads again while a writer waits would wait for itself; for
+/// that there is `read_recursive`. Guards are `Send`, as the lock is bound to no thread.
 ///
 /// # Blocking
 ///
@@ -95,6 +96,10 @@ pub struct RawRwLock {
     word: AtomicUsize,
     list: WaitList<(), Access, 2>,
 }
+
+// Nothing of the user's runs between two changes that belong together.
+impl UnwindSafe for RawRwLock {}
+impl RefUnwindSafe for RawRwLock {}
 
 /// What a call wants. Answered, it has that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,9 +7,9 @@ use super::{Access, RawRwLock, WAITERS, WRITER};
 use crate::primitive::Ordering;
 use crate::wait::Limit;
 
-// SAFETY: `WRITER` is set in a word without readers, `UPGRADABLE` and `WRITER`; a reader is counted,
-// and `UPGRADABLE` set, in one without `WRITER`, and the latter in one without itself. Who has such
-// a share takes it back.
+// SAFETY: `WRITER` is set in a word without readers, `UPGRADABLE` and `WRITER`. A reader is
+// counted, and `UPGRADABLE` set, in one without `WRITER`; the latter in one without itself. Who has
+// such a share takes it back.
 unsafe impl lock_api::RawRwLock for RawRwLock {
     const INIT: Self = Self::new();
 
