@@ -1,6 +1,8 @@
 //! Locks, channels and other things that tasks wait for one another with.
 
 pub mod broadcast;
+#[cfg(not(sedge_loom))]
+mod barrier;
 pub mod channel;
 pub mod mpsc;
 pub mod select;
@@ -20,9 +22,14 @@ pub use wait_group::WaitGroup;
 #[cfg(not(sedge_loom))]
 mod condvar;
 #[cfg(not(sedge_loom))]
+mod lazy_lock;
+#[cfg(not(sedge_loom))]
 mod mutex;
 #[cfg(not(sedge_loom))]
 pub mod nonpoison;
+mod once;
+#[cfg(not(sedge_loom))]
+mod once_lock;
 #[cfg(not(sedge_loom))]
 mod poison;
 mod raw_mutex;
@@ -33,9 +40,16 @@ mod rwlock;
 pub use std::sync::{Arc, LockResult, PoisonError, TryLockError, TryLockResult, Weak, atomic};
 
 #[cfg(not(sedge_loom))]
+pub use barrier::{Barrier, BarrierWaitResult};
+#[cfg(not(sedge_loom))]
 pub use condvar::{Condvar, WaitTimeoutResult};
 #[cfg(not(sedge_loom))]
+pub use lazy_lock::LazyLock;
+#[cfg(not(sedge_loom))]
 pub use mutex::{LockFuture, Mutex, MutexGuard};
+pub use once::{Once, OnceState};
+#[cfg(not(sedge_loom))]
+pub use once_lock::OnceLock;
 pub use raw_mutex::RawMutex;
 pub use raw_rwlock::RawRwLock;
 #[cfg(not(sedge_loom))]

@@ -15,6 +15,7 @@
 mod abandoning;
 mod auto_traits;
 mod broadcasts;
+mod barriers;
 mod canaries;
 mod cancelling;
 mod channels;
@@ -33,6 +34,7 @@ mod memory;
 mod migration;
 mod notify;
 mod oneshot;
+mod once;
 mod overflow;
 mod parking;
 mod placement;
