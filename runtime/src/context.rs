@@ -3,16 +3,17 @@
 //! A started task may be resumed on another thread (a migrating one), and LLVM assumes that the
 //! address of a thread-local does not change inside a function. So what a task may call reads the
 //! address in a function that is out of line (`worker_ptr`, `client`, `thread_parker`,
-//! `keep_thread`, `thread_frames`, `closure_locals`, `thread_locals`), afresh each time, and gives
-//! no reference to the thread-local itself. What it gives is a reference to the worker: good until
-//! the next switch, after which it is asked for again. `enter` and `work_for` need not be out of
-//! line: they run on a thread's own stack, which never moves.
+//! `keep_thread`, `thread_frames`, `thread_owner`, `closure_locals`, `thread_locals`), afresh each
+//! time, and gives no reference to the thread-local itself. What it gives is a reference to the
+//! worker: good until the next switch, after which it is asked for again. `enter` and `work_for`
+//! need not be out of line: they run on a thread's own stack, which never moves.
 #![expect(
     unsafe_code,
     reason = "pointers to the worker whose loop runs on this thread, or to whom it works for"
 )]
 
 use std::cell::{Cell, OnceCell};
+use std::num::NonZeroUsize;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,7 +21,7 @@ use std::{ptr, thread};
 
 use crate::scheduler::{Numbers, Phase, Shared, Worker};
 use crate::stack::overflow::CurrentStack;
-use crate::task::{Frames, Locals, TaskRef};
+use crate::task::{Frames, Locals, Owner, TaskRef};
 use crate::wait::Parker;
 
 thread_local! {
@@ -41,6 +42,9 @@ thread_local! {
 
     /// The task-locals of this thread's code, outside tasks.
     static THREAD_LOCALS: ThreadLocals = const { ThreadLocals(Locals::new()) };
+
+    /// This thread's number, outside tasks.
+    static OWNER: Owner = const { Owner::new() };
 
     /// What blocks this thread, outside tasks.
     #[cfg(not(sedge_loom))]
@@ -182,6 +186,13 @@ pub(crate) fn with_frames<R>(f: impl FnOnce(&Frames) -> R) -> R {
 #[inline(never)]
 pub(crate) fn thread_frames() -> *const Frames {
     FRAMES.with(ptr::from_ref)
+}
+
+/// The thread's number. Out of line, as [`worker_ptr`] is. It outlives the destructors of
+/// thread-locals, as it has none itself.
+#[inline(never)]
+pub(crate) fn thread_owner() -> NonZeroUsize {
+    OWNER.with(Owner::get)
 }
 
 /// Calls `f` with this thread's worker and the runtime that the caller spawns into: the one that

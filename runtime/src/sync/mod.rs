@@ -35,6 +35,8 @@ mod poison;
 mod raw_mutex;
 mod raw_rwlock;
 #[cfg(not(sedge_loom))]
+mod reentrant;
+#[cfg(not(sedge_loom))]
 mod rwlock;
 
 pub use std::sync::{Arc, LockResult, PoisonError, TryLockError, TryLockResult, Weak, atomic};
@@ -52,5 +54,7 @@ pub use once::{Once, OnceState};
 pub use once_lock::OnceLock;
 pub use raw_mutex::RawMutex;
 pub use raw_rwlock::RawRwLock;
+#[cfg(not(sedge_loom))]
+pub use reentrant::{MappedReentrantMutexGuard, RawTaskId, ReentrantMutex, ReentrantMutexGuard};
 #[cfg(not(sedge_loom))]
 pub use rwlock::{ReadFuture, RwLock, RwLockReadGuard, RwLockWriteGuard, WriteFuture};

@@ -1,7 +1,7 @@
 //! What few tasks have, in a box of its own: one word in the header until it is needed.
 //!
-//! `name` is given at spawn, and constant. `locals` are the task's own: see [`Locals`]. `monitors`
-//! are the handle's to add to and the task's to call, under their lock.
+//! `name` is given at spawn, and constant. `locals` and `owner` are the task's own: see [`Locals`].
+//! `monitors` are the handle's to add to and the task's to call, under their lock.
 
 use std::fmt;
 
@@ -10,12 +10,14 @@ use parking_lot::Mutex;
 
 use super::locals::{self, Locals};
 use super::monitor::Monitor;
+use super::owner::Owner;
 
 /// See the module.
 #[derive(Default)]
 pub(super) struct Extras {
     pub(super) name: Option<Box<str>>,
     pub(super) locals: Locals,
+    pub(super) owner: Owner,
     pub(super) monitors: Mutex<Vec<Monitor>>,
 }
 
@@ -40,7 +42,7 @@ impl ExtrasSlot {
         if name.is_none() && locals.is_empty() {
             return Self::default();
         }
-        let extras = Extras { name, locals, monitors: Mutex::default() };
+        let extras = Extras { name, locals, ..Extras::default() };
         Self(OnceBox::with_value(Box::new(extras)))
     }
 

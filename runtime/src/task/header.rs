@@ -40,7 +40,7 @@
 use std::any::Any;
 use std::cell::{Cell, UnsafeCell};
 use std::mem::ManuallyDrop;
-use std::num::NonZeroU64;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::thread;
@@ -401,6 +401,11 @@ impl Header {
     /// The running task's own.
     pub(crate) fn locals(&self) -> &Locals {
         &self.extras.get_or_init().locals
+    }
+
+    /// The running task's number: see [`Owner`](super::Owner).
+    pub(crate) fn owner(&self) -> NonZeroUsize {
+        self.extras.get_or_init().owner.get()
     }
 
     #[inline]

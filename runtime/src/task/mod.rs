@@ -74,6 +74,7 @@ mod join;
 mod local;
 mod locals;
 mod monitor;
+mod owner;
 mod park;
 mod scope;
 mod set;
@@ -105,6 +106,7 @@ pub(crate) use interrupt::{
     raises, refusal, refused_at,
 };
 pub(crate) use locals::{Locals, inherited as inherited_locals};
+pub(crate) use owner::Owner;
 pub(crate) use park::{checkpoint_slow, park_until, pause, pause_for, pause_until};
 pub(crate) use state::Park;
 pub(crate) use unwind::{Hidden, hide_panics, restore_panics};

@@ -40,6 +40,7 @@ mod parking;
 mod placement;
 mod poisoning;
 mod random;
+mod reentrant;
 mod rwlocks;
 mod scopes;
 mod selecting;
