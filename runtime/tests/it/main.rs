@@ -50,6 +50,7 @@ mod starvation;
 mod stress;
 mod supervising;
 mod support;
+mod sync_surface;
 mod tasks;
 mod timeouts;
 mod timers;
