@@ -1,13 +1,13 @@
 //! Locks, channels and other things that tasks wait for one another with.
 
-pub mod broadcast;
 #[cfg(not(sedge_loom))]
 mod barrier;
+pub mod broadcast;
 pub mod channel;
 pub mod mpsc;
-pub mod select;
 mod notify;
 pub mod oneshot;
+pub mod select;
 mod semaphore;
 mod wait_group;
 #[cfg(not(sedge_loom))]

@@ -14,8 +14,8 @@
 
 mod abandoning;
 mod auto_traits;
-mod broadcasts;
 mod barriers;
+mod broadcasts;
 mod canaries;
 mod cancelling;
 mod channels;
@@ -33,8 +33,8 @@ mod locks;
 mod memory;
 mod migration;
 mod notify;
-mod oneshot;
 mod once;
+mod oneshot;
 mod overflow;
 mod parking;
 mod placement;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use sedge_runtime::io::Source;
+use sedge_runtime::sync::Notify;
 use sedge_runtime::sync::channel::{
     RecvError, Select, SendError, TryRecvError, after, bounded, never, tick, unbounded,
 };
@@ -337,6 +338,78 @@ fn tokens() {
             token.cancel();
             assert_eq!(waiting.join().unwrap(), "told");
         });
+    });
+}
+
+#[test]
+fn notifications() {
+    everywhere(|| {
+        let notify = Notify::new();
+        let (_sender, receiver) = bounded::<u8>(0);
+        let told = AtomicUsize::new(0);
+        scope(|s| {
+            for _ in 0..4 {
+                s.spawn(|| {
+                    select! {
+                        recv(receiver) -> _ => unreachable!(),
+                        notified(notify) => told.fetch_add(1, Ordering::SeqCst),
+                    }
+                });
+            }
+            for n in 1..=4 {
+                notify.notify_one();
+                support::eventually("one is told", || told.load(Ordering::SeqCst) >= n);
+            }
+        });
+        assert!(!notify.notified_timeout(Duration::ZERO), "each was used");
+        // One that is chosen by something else leaves the notification alone, and so does one that
+        // only wants to know.
+        let mut select = Select::new();
+        select.notified(&notify);
+        notify.notify_one();
+        assert_eq!((select.ready(), select.try_ready()), (0, Ok(0)));
+        assert!(catch_unwind(AssertUnwindSafe(|| drop(select.select()))).is_err());
+        assert!(notify.notified_timeout(Duration::ZERO));
+    });
+}
+
+/// A notification is not lost with a selection that is cancelled, or waits for something else.
+#[test]
+fn notifications_are_passed_on() {
+    everywhere(|| {
+        const ROUNDS: usize = 300;
+        let notify = Notify::new();
+        let (sender, receiver) = bounded(0);
+        let told = AtomicUsize::new(0);
+        scope(|s| {
+            for _ in 0..2 {
+                s.spawn(|| {
+                    loop {
+                        select! {
+                            recv(receiver) -> message => if message.is_err() { return },
+                            notified(notify) => { told.fetch_add(1, Ordering::SeqCst); }
+                        }
+                    }
+                });
+            }
+            for n in 1..=ROUNDS {
+                let short_lived = s.spawn(|| {
+                    select! {
+                        notified(notify) => { told.fetch_add(1, Ordering::SeqCst); }
+                        default(Duration::from_micros(10)) => {}
+                    }
+                });
+                notify.notify_one();
+                let _ = sender.send_timeout((), Duration::from_micros(20));
+                if n % 2 == 0 {
+                    short_lived.cancel();
+                }
+                drop(short_lived.join());
+                support::eventually("it has arrived", || told.load(Ordering::SeqCst) >= n);
+            }
+            drop(sender);
+        });
+        assert_eq!(told.load(Ordering::SeqCst), ROUNDS);
     });
 }
 

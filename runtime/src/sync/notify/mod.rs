@@ -22,6 +22,7 @@
 #[cfg(all(test, sedge_loom))]
 mod model;
 mod notified;
+mod select;
 
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};

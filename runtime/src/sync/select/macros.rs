@@ -9,6 +9,7 @@
 /// | `send(sender, message) -> result => ...` | there is room, or nobody receives | what [`send`] returns |
 /// | `join(handle) -> result => ...` | the task has ended | what [`join`] returns |
 /// | `cancelled(token) => ...` | the token is cancelled | nothing |
+/// | `notified(notify) => ...` | there is a notification | nothing |
 /// | `readable(source) -> result => ...` | there is something to read, or an error | an [`io::Result`] |
 /// | `writable(source) -> result => ...` | there is room to write, or an error | an [`io::Result`] |
 /// | `default => ...` | no other can at once | nothing |
@@ -207,6 +208,15 @@ macro_rules! __select {
         }
     };
     (@bind $new:ident [$($bound:tt)*] $default:tt
+        (notified ($notify:expr $(,)?) () $body:tt) $($rest:tt)*
+    ) => {
+        match &$notify {
+            arm => $crate::__select!(
+                @bind $new [$($bound)* (notified arm () () $body)] $default $($rest)*
+            ),
+        }
+    };
+    (@bind $new:ident [$($bound:tt)*] $default:tt
         (readable ($source:expr $(,)?) ($pattern:pat) $body:tt) $($rest:tt)*
     ) => {
         match &$source {
@@ -290,7 +300,7 @@ macro_rules! __select {
         }
     };
     (@run $operation:ident ($at:expr) $default:tt
-        (cancelled $arm:ident () () ($body:expr)) $($rest:tt)*
+        ($kind:ident $arm:ident () () ($body:expr)) $($rest:tt)*
     ) => {
         if $operation.index() == $at {
             $operation.done();

@@ -1,8 +1,8 @@
 //! Waiting for several things at a time: [`select!`](crate::select), and [`Select`] for cases that
 //! are not known beforehand. With the interface of crossbeam-channel, and more kinds of cases.
 //!
-//! A case is a message to be received or sent, the end of a task, the cancellation of a token, or
-//! the readiness of a source. A selection waits until one of them can go ahead, and goes ahead with
+//! A case is a message to be received or sent, the end of a task, the cancellation of a token, a
+//! notification, or the readiness of a source. A selection waits until one of them can go ahead, and goes ahead with
 //! that one. Where several can, chance decides, and each is as likely as another; `select_biased!`
 //! takes the first.
 //!
@@ -33,6 +33,7 @@ pub(crate) use run::{Arm, Chosen, Registered, Standing};
 pub use arms::Joinable;
 pub(crate) use arms::sealed;
 
+use super::Notify;
 use super::channel::{Receiver, RecvError, SendError, Sender};
 use crate::io::Source;
 use crate::task::CancelToken;
@@ -213,6 +214,25 @@ impl<'a> Select<'a> {
     /// ```
     pub fn cancelled(&mut self, token: &'a CancelToken) -> usize {
         self.add(Entry::Borrowed(token))
+    }
+
+    /// Adds the case of being notified, and returns its index. Complete it with
+    /// [`done`](SelectedOperation::done): the notification is taken then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sedge_runtime as sedge;
+    /// let notify = sedge::sync::Notify::new();
+    /// let mut select = sedge::sync::channel::Select::new();
+    /// select.notified(&notify);
+    /// assert!(select.try_select().is_err());
+    /// notify.notify_one();
+    /// select.select().done();
+    /// assert!(select.try_select().is_err());
+    /// ```
+    pub fn notified(&mut self, notify: &'a Notify) -> usize {
+        self.add(Entry::Borrowed(notify))
     }
 
     /// Adds the case that a source is readable, has ended, or has an error, and returns its index.
@@ -583,7 +603,8 @@ impl SelectedOperation<'_> {
         receiver.complete(token)
     }
 
-    /// Completes a case that there is nothing to do for: the end of a task, or a token.
+    /// Completes a case that there is nothing to do for: the end of a task, a token,
+    /// or a notification.
     ///
     /// # Panics
     ///
