@@ -76,25 +76,29 @@ fn disconnecting() {
     }
 }
 
-/// A future that is dropped, woken or not, leaves its wake to the one who waits, too.
+/// A future that is dropped, woken or not, leaves its wake to the one who waits, too. No sender goes
+/// meanwhile, which would wake all.
 #[test]
 fn a_dropped_future() {
     for capacity in [None, Some(0), Some(1)] {
         check(move || {
             let (sender, receiver) = capacity.map_or_else(unbounded, bounded);
-            let other = receiver.clone();
+            let (back, other) = (sender.clone(), receiver.clone());
             let dropping = thread::spawn(move || {
                 let mut future = Box::pin(other.recv_async());
                 let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-                match future.as_mut().poll(&mut cx) {
-                    std::task::Poll::Ready(message) => message.unwrap_or(0),
-                    std::task::Poll::Pending => 0,
+                if let std::task::Poll::Ready(message) = future.as_mut().poll(&mut cx) {
+                    back.send(message.unwrap()).unwrap();
                 }
+                drop(future);
+                back
             });
-            let sending = thread::spawn(move || send(sender, &[1]));
-            let received = receiver.recv().unwrap_or(0);
-            assert_eq!(received + dropping.join().unwrap(), 1);
-            sending.join().unwrap();
+            let sending = thread::spawn(move || {
+                sender.send(1).unwrap();
+                sender
+            });
+            assert_eq!(receiver.recv(), Ok(1));
+            drop((dropping.join().unwrap(), sending.join().unwrap()));
         });
     }
 }

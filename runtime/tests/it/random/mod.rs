@@ -1,12 +1,14 @@
 //! Random programs under random schedules: tasks that spawn, park, sleep, cancel, time out, panic,
-//! shield, swallow, migrate, restart, and borrow in scopes, all mixed, on one worker whose seed
-//! decides everything.
+//! shield, swallow, migrate, restart, borrow in scopes, lock, and talk, all mixed, on one worker whose
+//! seed decides everything.
 //!
 //! What must hold is counted: every value is dropped once, no task outlives its scope or its
 //! supervisor, each task finds its own task-locals, and the runtime ends. A seed that fails is
 //! named; it fails again.
 //!
 //! `SEDGE_TEST_RANDOM_SECONDS` says for how long; `SEDGE_TEST_RANDOM_SEED` runs one seed only.
+
+mod talk;
 
 use std::cell::{Cell, RefCell};
 use std::env;
@@ -25,6 +27,7 @@ use sedge::time::{sleep, timeout};
 use sedge_runtime as sedge;
 
 use crate::support::{HUNG, OnDrop, bounded};
+use talk::Talk;
 
 sedge::task_local! {
     static OWNER: Cell<Option<task::TaskId>> = Cell::new(task::current().id());
@@ -67,6 +70,8 @@ struct Shared {
     tasks: Mutex<Vec<Task>>,
     handles: Mutex<Vec<JoinHandle<()>>>,
     tokens: Mutex<Vec<CancelToken>>,
+    /// There until the program has ended: messages have their world with them.
+    talk: Mutex<Option<Arc<Talk>>>,
     steps: AtomicUsize,
     /// Who did what.
     log: Mutex<Vec<(Option<task::TaskId>, u64)>>,
@@ -163,7 +168,7 @@ impl World {
             task::yield_now();
             return Ok(());
         }
-        let what = dice.below(29);
+        let what = dice.below(40);
         self.0.log.lock().unwrap().push((task::current().id(), what));
         match what {
             0 | 1 => task::yield_now(),
@@ -226,6 +231,10 @@ impl World {
             25 => return task::stay_home(|| self.act(dice, deeper)),
             26 => self.let_go_of_set(dice, deeper),
             27 => SPAWNS.set(Some(Spawns(self.clone(), deeper))),
+            29..40 => {
+                let talk = self.0.talk.lock().unwrap().clone();
+                return talk.map_or(Ok(()), |talk| talk.step(self, dice, deeper));
+            }
             _ => {
                 let handle = sedge::spawn(task::yield_now);
                 let value = self.value(dice);
@@ -376,6 +385,7 @@ impl Drop for Inside<'_> {
 fn play(seed: u64) -> Vec<(Option<task::TaskId>, u64)> {
     let world = World(Arc::new(Shared::default()));
     world.0.next_seed.store(seed, Ordering::SeqCst);
+    *world.0.talk.lock().unwrap() = Some(Arc::new(Talk::new()));
     let played = world.clone();
     let result = catch_unwind(AssertUnwindSafe(|| {
         Builder::new().seed(seed).run(|| played.body(0)()).expect("it starts")
@@ -388,6 +398,10 @@ fn play(seed: u64) -> Vec<(Option<task::TaskId>, u64)> {
     }
     // Those that were kept end with it.
     world.0.handles.lock().unwrap().clear();
+    let talk = world.0.talk.lock().unwrap().take();
+    // Where the messages' destructors may wait.
+    let end = || talk.into_iter().for_each(|talk| talk.end());
+    Builder::new().seed(seed).run(end).expect("it starts");
     assert_eq!(world.0.values.load(Ordering::SeqCst), 0, "every value is dropped");
     std::mem::take(&mut *world.0.log.lock().unwrap())
 }
