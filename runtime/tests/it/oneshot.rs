@@ -137,7 +137,7 @@ fn the_value_is_dropped_once() {
         receiver.close();
         let received = receiver.try_recv().ok().unwrap();
         assert!(receiver.is_terminated() && receiver.is_empty());
-        drop(receiver);
+        assert!(receiver.recv().is_err(), "there was one");
         drop(received);
         dropped("by who received it from a closed channel");
     });

@@ -230,6 +230,47 @@ fn a_crowd_sees_the_last() {
     });
 }
 
+/// Who has the value borrowed may wait meanwhile: senders wait, and nobody blocks a worker.
+#[test]
+fn a_value_that_is_borrowed_over_a_wait() {
+    everywhere(|| {
+        let (sender, receiver) = watch::channel(0);
+        let (sender, borrowed, goes_on) = (Arc::new(sender), Count::new(), Count::new());
+        let holders: Vec<_> = (0..3)
+            .map(|_| {
+                let (receiver, borrowed) = (receiver.clone(), borrowed.clone());
+                let goes_on = goes_on.clone();
+                sedge::spawn(move || {
+                    let value = receiver.borrow();
+                    borrowed.add();
+                    eventually("it may go on", || goes_on.is_set());
+                    *value
+                })
+            })
+            .collect();
+        eventually("all have it", || borrowed.get() == 3);
+        let senders: Vec<_> = (1..=3)
+            .map(|value| {
+                let sender = sender.clone();
+                sedge::spawn(move || sender.send_replace(value))
+            })
+            .collect();
+        let thread = thread::spawn({
+            let sender = sender.clone();
+            move || sender.send_replace(4)
+        });
+        assert_eq!(receiver.has_changed(), Ok(false));
+        goes_on.add();
+        assert!(holders.into_iter().all(|holder| holder.join().unwrap() == 0));
+        let replaced: Vec<_> = senders.into_iter().map(|sender| sender.join().unwrap()).collect();
+        let last = *receiver.borrow();
+        let mut values = [replaced, vec![thread.join().unwrap(), *receiver.borrow()]].concat();
+        values.sort_unstable();
+        assert_eq!(values, [0, 1, 2, 3, 4]);
+        assert!(last > 0);
+    });
+}
+
 /// Several senders count up, and receivers see the count rise; each sees the last.
 #[test]
 fn stress() {

@@ -162,13 +162,15 @@ impl<T> Shared<T> {
         // How a waker is cloned is the user's code, which runs without the lock; and so does what
         // takes memory.
         let waiter = Waiter::Waker(cx.waker().clone());
-        let place = place.get_or_insert_with(|| Box::pin(Place::new(&self.list, ())));
-        place.as_mut().begin(Some(waiter));
+        let own = place.get_or_insert_with(|| Box::pin(Place::new(&self.list, ())));
+        own.as_mut().begin(Some(waiter));
         let mut list = self.lock();
         if let Some(seen) = look(&mut list) {
+            drop(list);
+            *place = None;
             return Poll::Ready(seen);
         }
-        list.push_back(line, place.as_ref());
+        list.push_back(line, own.as_ref());
         Poll::Pending
     }
 }

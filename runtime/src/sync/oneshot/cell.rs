@@ -18,7 +18,6 @@
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use super::error::RecvTimeoutError;
 use crate::wait::{self, Caller, Limit, Place, TimedOut, WaitList, Waiter, Wakeup};
 
 /// See the module.
@@ -174,15 +173,6 @@ impl<T> Cell<T> {
         _before = list.sender.replace(waker);
         drop(list);
         false
-    }
-}
-
-/// What a call returns that has no limit, or one, of what was received.
-pub(super) fn within<T>(received: Result<Option<T>, TimedOut>) -> Result<T, RecvTimeoutError> {
-    match received {
-        Ok(Some(value)) => Ok(value),
-        Ok(None) => Err(RecvTimeoutError::Closed),
-        Err(TimedOut) => Err(RecvTimeoutError::Timeout),
     }
 }
 

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use crate::wait::{self, Limit};
+use crate::wait::{self, Limit, TimedOut};
 use cell::Cell;
 use error::{RecvError, RecvTimeoutError, TryRecvError};
 
@@ -220,11 +220,7 @@ impl<T> Receiver<T> {
     /// # Errors
     ///
     /// If the sender is gone and has sent nothing, or nothing was there when the receiver was
-    /// [closed](Self::close).
-    ///
-    /// # Panics
-    ///
-    /// If a call before has received the value, or has found that there will be none.
+    /// [closed](Self::close), or the value was received before.
     ///
     /// # Examples
     ///
@@ -239,7 +235,7 @@ impl<T> Receiver<T> {
     #[inline]
     pub fn recv(mut self) -> Result<T, RecvError> {
         wait::checkpoint();
-        let cell = self.cell.as_ref().expect("nothing was received yet");
+        let cell = self.cell.as_ref().ok_or(RecvError(()))?;
         let received = cell.recv(&mut Limit::Never);
         self.cell = None;
         received.ok().flatten().ok_or(RecvError(()))
@@ -386,11 +382,9 @@ impl<T> Receiver<T> {
     fn recv_within(&mut self, mut limit: Limit) -> Result<T, RecvTimeoutError> {
         wait::checkpoint();
         let Some(cell) = &self.cell else { return Err(RecvTimeoutError::Closed) };
-        let received = cell::within(cell.recv(&mut limit));
-        if !matches!(received, Err(RecvTimeoutError::Timeout)) {
-            self.cell = None;
-        }
-        received
+        let received = cell.recv(&mut limit).map_err(|TimedOut| RecvTimeoutError::Timeout)?;
+        self.cell = None;
+        received.ok_or(RecvTimeoutError::Closed)
     }
 }
 

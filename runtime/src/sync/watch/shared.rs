@@ -10,17 +10,18 @@
 //! The last of its kind leaves with AcqRel, after all that the others have done. New ones come
 //! Relaxed: they publish nothing.
 
-use crate::primitive::{AtomicUsize, Ordering};
-use crate::wait::WaitQueue;
+use lock_api::RwLock;
 
 use super::error::RecvError;
+use crate::primitive::{AtomicUsize, Ordering};
+use crate::sync::RawRwLock;
+use crate::wait::WaitQueue;
 
-pub(super) type Lock<T> = parking_lot::RwLock<T>;
-pub(super) type ReadGuard<'a, T> = parking_lot::RwLockReadGuard<'a, T>;
+pub(super) type ReadGuard<'a, T> = lock_api::RwLockReadGuard<'a, RawRwLock, T>;
 
 /// See the module.
 pub(super) struct Shared<T> {
-    value: Lock<T>,
+    value: RwLock<RawRwLock, T>,
     /// The lowest bit says that no sender is left. The rest counts.
     version: AtomicUsize,
     pub(super) senders: AtomicUsize,
@@ -38,7 +39,7 @@ impl<T> Shared<T> {
     /// With one sender, and no receiver.
     pub(super) fn new(value: T) -> Self {
         Self {
-            value: Lock::new(value),
+            value: RwLock::new(value),
             version: AtomicUsize::new(0),
             senders: AtomicUsize::new(1),
             receivers: AtomicUsize::new(0),
