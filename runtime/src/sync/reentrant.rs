@@ -47,8 +47,9 @@ unsafe impl lock_api::GetThreadId for RawTaskId {
 /// # Blocking
 ///
 /// `lock` parks the task, or blocks a plain thread, while another one holds it. A guard is not
-/// `Send`. A closure in [`blocking`](crate::blocking()) is not the task that waits for it: it would
-/// wait for that one, for ever.
+/// `Send`. A closure in [`blocking`](crate::blocking()) is not the task that waits for it, nor is
+/// the root task the thread that has called [`run`](crate::run()): what these hold it would wait
+/// for in vain.
 ///
 /// # Cancellation
 ///
