@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::rc::Rc;
 
+use sedge::sync;
 use sedge::task::{
     AccessError, Builder, CancelToken, Cancelled, DropGuard, Exit, JoinHandle, JoinSet, LocalKey,
     Scope, ScopedJoinHandle, Task, TaskId, TryJoinHandle, TryScope,
@@ -87,6 +88,38 @@ fn of_scopes() {
     assert_auto_traits!(Try<u8>: Send Sync RefUnwindSafe Unpin, but not UnwindSafe);
     assert_auto_traits!(&'static Try<NotSync>: Send Sync UnwindSafe RefUnwindSafe Unpin);
     assert_auto_traits!(Try<NotSend>: RefUnwindSafe Unpin, but not Send Sync UnwindSafe);
+}
+
+/// Guards are bound to no thread, but for the re-entrant lock's.
+#[test]
+fn of_locks() {
+    assert_auto_traits!(sync::Mutex<NotSync>: Send Sync UnwindSafe RefUnwindSafe Unpin);
+    assert_auto_traits!(sync::Mutex<NotSend>: UnwindSafe RefUnwindSafe Unpin, but not Send Sync);
+    assert_auto_traits!(sync::RwLock<u8>: Send Sync UnwindSafe RefUnwindSafe Unpin);
+    assert_auto_traits!(sync::RwLock<NotSync>: Send UnwindSafe RefUnwindSafe Unpin, but not Sync);
+
+    type Locked<T> = sync::MutexGuard<'static, T>;
+    assert_auto_traits!(Locked<u8>: Send Sync UnwindSafe RefUnwindSafe Unpin);
+    assert_auto_traits!(Locked<NotSync>: Send UnwindSafe RefUnwindSafe Unpin, but not Sync);
+    assert_auto_traits!(Locked<NotSend>: Unpin, but not Send Sync);
+    type Reading<T> = sync::RwLockReadGuard<'static, T>;
+    assert_auto_traits!(Reading<u8>: Send Sync UnwindSafe RefUnwindSafe Unpin);
+    assert_auto_traits!(Reading<NotSync>: Unpin, but not Send Sync);
+    type Writing<T> = sync::RwLockWriteGuard<'static, T>;
+    assert_auto_traits!(Writing<u8>: Send Sync UnwindSafe RefUnwindSafe Unpin);
+    assert_auto_traits!(Writing<NotSend>: Unpin, but not Send Sync);
+
+    type LockFuture<T> = sync::LockFuture<'static, T>;
+    assert_auto_traits!(LockFuture<NotSync>: Send Sync Unpin);
+    assert_auto_traits!(LockFuture<NotSend>: Unpin, but not Send Sync);
+    assert_auto_traits!(sync::WriteFuture<'static, u8>: Send Sync Unpin);
+    assert_auto_traits!(sync::ReadFuture<'static, u8>: Send Sync Unpin);
+
+    assert_auto_traits!(sync::ReentrantMutex<NotSync>: Send Sync Unpin);
+    type Reentrant = sync::ReentrantMutexGuard<'static, u8>;
+    assert_auto_traits!(Reentrant: Unpin, but not Send);
+    assert_auto_traits!(sync::OnceLock<NotSync>: Send Unpin, but not Sync);
+    assert_auto_traits!(sync::LazyLock<NotSync>: Send Unpin, but not Sync);
 }
 
 #[test]

@@ -388,6 +388,33 @@ fn guards_change_hands() {
     });
 }
 
+#[test]
+fn guards_migrate_with_their_task() {
+    bounded(|| {
+        let runtime = runtime(4);
+        let mutex = Arc::new(Mutex::new(0));
+        let tasks: Vec<_> = (0..8)
+            .map(|_| {
+                let mutex = mutex.clone();
+                // SAFETY: it touches no thread-local around a wait but through the runtime, and
+                // keeps nothing of a thread's over one.
+                let builder = unsafe { task::Builder::new().migrating(true) };
+                let work = move || {
+                    for _ in 0..500 {
+                        let mut guard = mutex.lock().unwrap();
+                        let before = *guard;
+                        task::yield_now();
+                        *guard = before + 1;
+                    }
+                };
+                runtime.spawn(move || builder.spawn(work).unwrap())
+            })
+            .collect();
+        tasks.into_iter().for_each(|task| task.join().unwrap().join().unwrap());
+        assert_eq!(*mutex.lock().unwrap(), 4_000);
+    });
+}
+
 /// The same seed, the same order.
 #[test]
 fn a_seed_repeats_the_order() {
