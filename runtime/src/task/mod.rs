@@ -36,7 +36,8 @@
 //! What that does to the work in hand is what a panic there would do:
 //!
 //! - **A lock of std's** whose guard is dropped by the unwind is poisoned. (To hold one over a wait
-//!   is a mistake in itself: see [the three rules](../../sedge/index.html#the-three-rules).)
+//!   is a mistake in itself: see [the three rules](../../sedge/index.html#the-three-rules).) A lock
+//!   of [`sync`](crate::sync) is not: only a panic poisons it.
 //! - **Updates that are half done** stay so. Where two changes belong together, make them without a
 //!   wait in between, or put them into a [`shield`].
 //! - **Bytes that were read already** are lost with the buffer that they are in: a `read_exact`, a
