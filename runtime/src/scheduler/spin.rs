@@ -9,9 +9,9 @@
 //!   worker has nothing else to run: there the answer is seen where it is written, without a wake;
 //! - *before it sleeps*, if since it last slept another thread has given it work: more may follow.
 //!
-//! It never spins for the kernel: a worker whose tasks wait for sockets sleeps at once. A spin counts
-//! as a task that was run, and after a turn of them there is none: a task that finds each answer that
-//! way never parks, and its worker has others to look after.
+//! It never spins for the kernel: a worker whose tasks wait for sockets sleeps at once. A spin
+//! counts as a task that was run, and after a turn of them there is none: a task that finds each
+//! answer that way never parks, and its worker has others to look after.
 //!
 //! # For how long
 //!
@@ -19,8 +19,8 @@
 //! something doubles it. Every [`PROBE`]th that would be nothing is made all the same, so that a
 //! worker whose neighbours have become busy finds out.
 //!
-//! Where the process has one CPU, nobody could answer meanwhile, so there is no spin; and none under
-//! a seed, where there are no other workers.
+//! Where the process has one CPU, nobody could answer meanwhile, so there is no spin; and none
+//! under a seed, where there are no other workers.
 
 use std::cell::Cell;
 use std::hint;

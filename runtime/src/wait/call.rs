@@ -10,9 +10,9 @@
 //!
 //! # Memory ordering
 //!
-//! `state` is stored with Release when it becomes *answered*, and loaded with Acquire by the caller:
-//! that publishes the answer, which is written under the lock before, to a caller that does not take
-//! the lock again. All else about it is Relaxed: what one thread sets it looks at itself.
+//! `state` is stored with Release when it becomes *answered*, and loaded with Acquire by the
+//! caller: that publishes the answer, which is written under the lock before, to a caller that does
+//! not take the lock again. All else about it is Relaxed: what one thread sets it looks at itself.
 #![expect(unsafe_code, reason = "the waiter changes hands with the lock")]
 
 use std::cell::UnsafeCell;

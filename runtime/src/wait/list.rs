@@ -11,11 +11,6 @@
 //! wait. So an answer is never lost, and nothing need be passed on. Only a future may be dropped
 //! with an answer that nobody has looked at.
 //!
-//! # Select
-//!
-//! A call may stand in several lines, with a place in each and one [`Selection`] for all. Who takes
-//! it from a line has to win the selection, and what lost is dropped from the line.
-//!
 //! # Held
 //!
 //! Who has chosen a call may answer it later: it is [`Held`] meanwhile, and waits, whatever is due
@@ -34,9 +29,10 @@ use std::ptr::{self, NonNull};
 use std::task::{Context, Poll};
 
 use super::call::Call;
+use super::selection::Selection;
 use super::{Limit, TimedOut, Waiter, Wakeup};
 use crate::context;
-use crate::primitive::{AtomicUsize, Mutex, MutexGuard, Ordering};
+use crate::primitive::{Mutex, MutexGuard};
 use crate::task::TaskRef;
 
 /// A state, and `N` lines of calls that wait for it, each with a `P`, which has the answer in the
@@ -125,17 +121,6 @@ const NOWHERE: u8 = u8::MAX;
 unsafe impl<P: Send> Send for Node<P> {}
 // SAFETY: as above; nobody gets a `&P` from a shared place.
 unsafe impl<P: Send> Sync for Node<P> {}
-
-/// What a call waits with that stands in several lines.
-#[derive(Debug)]
-pub(crate) struct Selection {
-    /// One more than the case that was chosen, zero, or [`CLOSED`].
-    chosen: AtomicUsize,
-    call: Call,
-}
-
-/// The selection is over.
-const CLOSED: usize = usize::MAX;
 
 /// A call that was taken from its line and is to be answered.
 #[derive(Debug)]
@@ -426,7 +411,7 @@ impl<P> Node<P> {
     }
 
     fn call(&self) -> &Call {
-        self.selection().map_or(&self.own_call, |all| &all.call)
+        self.selection().map_or(&self.own_call, Selection::call)
     }
 
     /// Whether it was chosen, given that it was pushed and stands in line no more.
@@ -540,8 +525,8 @@ impl<'l, S, P, const N: usize> Place<'l, S, P, N> {
         drop(self.list.lock());
     }
 
-    /// Leaves its line, if it stands in one, or waits for its answer, if it is held. Returns whether
-    /// there is an answer.
+    /// Leaves its line, if it stands in one, or waits for its answer, if it is held. Returns
+    /// whether there is an answer.
     #[cold]
     pub(crate) fn leave(&self) -> bool {
         if !self.is_ours() {
@@ -587,57 +572,5 @@ impl Caller {
             context::with_parkable(|worker, _| worker.spin_until(&done));
             done()
         }
-    }
-}
-
-impl Selection {
-    /// A selection that wakes `waiter`.
-    pub(crate) fn new(waiter: Waiter) -> Self {
-        let call = Call::new();
-        // SAFETY: it stands in no line yet.
-        let _none = unsafe { call.begin(waiter) };
-        Self { chosen: AtomicUsize::new(0), call }
-    }
-
-    /// Chooses a case, if nobody has yet. AcqRel: with what it answers, who chooses is ordered by
-    /// the lock of the line and by the answer itself; the owner by its own exchange.
-    fn choose(&self, case: usize) -> bool {
-        self.change(case + 1)
-    }
-
-    fn change(&self, to: usize) -> bool {
-        self.chosen.compare_exchange(0, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
-    }
-
-    fn has_chosen(&self, case: usize) -> bool {
-        self.chosen.load(Ordering::Acquire) == case + 1
-    }
-
-    /// Closes it, so that nobody chooses any more. If somebody has before, waits for the answer, and
-    /// returns the case.
-    pub(crate) fn close(&self, synchronise: impl Fn(usize)) -> Option<usize> {
-        if self.change(CLOSED) {
-            return None;
-        }
-        let case = self.chosen.load(Ordering::Acquire).checked_sub(1)?;
-        self.call.wait_for_answer(|| synchronise(case));
-        Some(case)
-    }
-
-    /// Waits until a case is chosen and answered, and returns it. Ends early as [`Place::wait`]
-    /// does, and after a wake if `looks`: it is closed then. `synchronise` is that of a case.
-    pub(crate) fn wait(
-        &self,
-        limit: &mut Limit,
-        looks: impl Fn() -> bool,
-        synchronise: impl Fn(usize),
-    ) -> Result<usize, TimedOut> {
-        let synchronise = || {
-            if let Some(case) = self.chosen.load(Ordering::Acquire).checked_sub(1) {
-                synchronise(case);
-            }
-        };
-        self.call.wait(limit, false, looks, synchronise, || self.change(CLOSED))?;
-        Ok(self.chosen.load(Ordering::Acquire) - 1)
     }
 }

@@ -29,6 +29,7 @@ mod call;
 mod limit;
 mod list;
 mod queue;
+mod selection;
 mod thread;
 mod wakeups;
 pub(crate) use thread::{Parker, pass_wakes_on};
@@ -45,8 +46,9 @@ use crate::{clock, context, task};
 pub(crate) use crate::task::refusal;
 
 pub(crate) use limit::Limit;
-pub(crate) use list::{Caller, Held, Locked, Place, Selection, WaitList};
+pub(crate) use list::{Caller, Held, Locked, Place, WaitList};
 pub(crate) use queue::{QueueKey, Standing, WaitQueue};
+pub(crate) use selection::Selection;
 pub(crate) use wakeups::Wakeups;
 
 /// The deadline of a wait has passed.

@@ -76,8 +76,8 @@ fn disconnecting() {
     }
 }
 
-/// A future that is dropped, woken or not, leaves its wake to the one who waits, too. No sender goes
-/// meanwhile, which would wake all.
+/// A future that is dropped, woken or not, leaves its wake to the one who waits, too. No sender
+/// goes meanwhile, which would wake all.
 #[test]
 fn a_dropped_future() {
     for capacity in [None, Some(0), Some(1)] {

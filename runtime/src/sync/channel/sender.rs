@@ -31,8 +31,8 @@ impl<T> UnwindSafe for Sender<T> {}
 impl<T> RefUnwindSafe for Sender<T> {}
 
 impl<T> Sender<T> {
-    /// Sends a message, and waits until there is room for it, or, in a channel of no capacity, until
-    /// it is taken.
+    /// Sends a message, and waits until there is room for it, or, in a channel of no capacity,
+    /// until it is taken.
     ///
     /// # Blocking
     ///
@@ -67,8 +67,8 @@ impl<T> Sender<T> {
     }
 
     /// Sends a message if that takes no wait: if there is room, or, in a channel of no capacity, if
-    /// somebody waits for a message. (A future that waits cannot be handed one: it receives from who
-    /// waits.)
+    /// somebody waits for a message. (A future that waits cannot be handed one: it receives from
+    /// who waits.)
     ///
     /// # Blocking
     ///

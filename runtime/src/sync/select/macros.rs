@@ -35,8 +35,8 @@
 ///
 /// # Cancellation
 ///
-/// A cancellation point, at entry and while it waits, unless there is a `default` without a timeout.
-/// No case has gone ahead then.
+/// A cancellation point, at entry and while it waits, unless there is a `default` without a
+/// timeout. No case has gone ahead then.
 ///
 /// # Panics
 ///

@@ -2,29 +2,31 @@
 //! are not known beforehand. With the interface of crossbeam-channel, and more kinds of cases.
 //!
 //! A case is a message to be received or sent, the end of a task, the cancellation of a token, a
-//! notification, or the readiness of a source. A selection waits until one of them can go ahead, and goes ahead with
-//! that one. Where several can, chance decides, and each is as likely as another; `select_biased!`
-//! takes the first.
+//! notification, or the readiness of a source. A selection waits until one of them can go ahead,
+//! and goes ahead with that one. Where several can, chance decides, and each is as likely as
+//! another; `select_biased!` takes the first.
 //!
 //! # Blocking
 //!
-//! What waits parks its task; a plain thread blocks. There is no task for a case, and nothing spins.
+//! What waits parks its task; a plain thread blocks. There is no task for a case, and nothing
+//! spins.
 //!
 //! # Cancellation
 //!
-//! A selection that may wait is a cancellation point, at entry and while it waits. Where it ends so,
-//! no case has gone ahead.
+//! A selection that may wait is a cancellation point, at entry and while it waits. Where it ends
+//! so, no case has gone ahead.
 
 mod arms;
 mod err;
 mod macros;
+mod operation;
 mod run;
 
 use std::cell::Cell;
+use std::fmt;
 use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
-use std::{fmt, io};
 
 pub use err::{ReadyTimeoutError, SelectTimeoutError, TryReadyError, TrySelectError};
 
@@ -32,9 +34,12 @@ pub(crate) use run::{Arm, Chosen, Registered, Standing};
 
 pub use arms::Joinable;
 pub(crate) use arms::sealed;
+pub use operation::SelectedOperation;
+#[cfg(all(test, sedge_loom))]
+pub(super) use operation::give_up;
 
 use super::Notify;
-use super::channel::{Receiver, RecvError, SendError, Sender};
+use super::channel::{Receiver, Sender};
 use crate::io::Source;
 use crate::task::CancelToken;
 use crate::wait::{self, Limit};
@@ -85,21 +90,6 @@ pub struct Select<'a> {
 enum Entry<'a> {
     Borrowed(&'a dyn Arm),
     Made(Rc<dyn Arm + 'a>),
-}
-
-/// The case that a selection goes ahead with. To be completed by the method that belongs to the
-/// case: dropped without, it panics.
-///
-/// # Examples
-///
-/// See [`Select`].
-#[must_use = "the case that was chosen is to be completed"]
-pub struct SelectedOperation<'a> {
-    index: usize,
-    /// None for the default case of `select!`.
-    entry: Option<Entry<'a>>,
-    chosen: Chosen,
-    is_complete: bool,
 }
 
 impl<'a> Select<'a> {
@@ -512,7 +502,7 @@ impl<'a> Select<'a> {
     fn operation(&self, (index, chosen): (usize, Chosen)) -> SelectedOperation<'a> {
         let entry =
             self.cases.iter().find(|case| case.0 == index).expect("it was chosen").1.clone();
-        SelectedOperation { index, entry: Some(entry), chosen, is_complete: false }
+        SelectedOperation::of(index, entry, chosen)
     }
 }
 
@@ -531,144 +521,8 @@ impl<'a> Entry<'a> {
     }
 }
 
-impl SelectedOperation<'_> {
-    /// That of the default case of `select!`, which has no index.
-    #[doc(hidden)]
-    pub fn none() -> Self {
-        Self { index: usize::MAX, entry: None, chosen: Chosen::Ready, is_complete: true }
-    }
-
-    /// Whether it is the case of this arm.
-    fn is_of<A>(&self, arm: &A) -> bool {
-        self.entry.as_ref().is_some_and(|entry| std::ptr::addr_eq(entry.arm(), arm))
-    }
-
-    /// Returns the index of the case.
-    ///
-    /// # Examples
-    ///
-    /// See [`Select`].
-    pub fn index(&self) -> usize {
-        self.index
-    }
-
-    /// Completes the case of sending.
-    ///
-    /// # Blocking
-    ///
-    /// Nothing waits.
-    ///
-    /// # Errors
-    ///
-    /// The message, if all receivers are gone.
-    ///
-    /// # Panics
-    ///
-    /// If `sender` is not that of the case.
-    ///
-    /// # Examples
-    ///
-    /// See [`Select::send`].
-    pub fn send<T>(mut self, sender: &Sender<T>, message: T) -> Result<(), SendError<T>> {
-        assert!(self.is_of(sender), "the selection has chosen another case than this sender's");
-        let Chosen::Channel(token) = self.take() else { unreachable!("it is a channel's") };
-        sender.complete(token, message)
-    }
-
-    /// Completes the case of receiving.
-    ///
-    /// # Blocking
-    ///
-    /// In a channel of no capacity, parks the task, or blocks a plain thread, until another
-    /// selection, with which this one was paired, has made its message. Otherwise nothing waits.
-    ///
-    /// # Cancellation
-    ///
-    /// Not a cancellation point.
-    ///
-    /// # Errors
-    ///
-    /// [`RecvError`]: the channel is empty and all senders are gone.
-    ///
-    /// # Panics
-    ///
-    /// If `receiver` is not that of the case.
-    ///
-    /// # Examples
-    ///
-    /// See [`Select`].
-    pub fn recv<T>(mut self, receiver: &Receiver<T>) -> Result<T, RecvError> {
-        assert!(self.is_of(receiver), "the selection has chosen another case than this receiver's");
-        let Chosen::Channel(token) = self.take() else { unreachable!("it is a channel's") };
-        receiver.complete(token)
-    }
-
-    /// Completes a case that there is nothing to do for: the end of a task, a token,
-    /// or a notification.
-    ///
-    /// # Panics
-    ///
-    /// If the case is a channel's.
-    ///
-    /// # Examples
-    ///
-    /// See [`Select::join`].
-    pub fn done(mut self) {
-        assert_eq!(self.chosen, Chosen::Ready, "the selection has chosen a channel");
-        self.take();
-    }
-
-    /// Completes the case of a source.
-    ///
-    /// # Errors
-    ///
-    /// Why the source cannot be waited for: as [`Source::readable`].
-    ///
-    /// # Panics
-    ///
-    /// If the case is a channel's.
-    ///
-    /// # Examples
-    ///
-    /// See [`Select::readable`].
-    pub fn ready(mut self) -> io::Result<()> {
-        assert_eq!(self.chosen, Chosen::Ready, "the selection has chosen a channel");
-        self.take();
-        let error = self.entry.as_ref().and_then(|entry| entry.arm().take_error());
-        error.map_or(Ok(()), Err)
-    }
-
-    fn take(&mut self) -> Chosen {
-        self.is_complete = true;
-        self.chosen
-    }
-}
-
-impl Drop for SelectedOperation<'_> {
-    fn drop(&mut self) {
-        let Some(entry) = self.entry.as_ref().filter(|_| !self.is_complete) else { return };
-        entry.arm().abandon(self.chosen);
-        if !std::thread::panicking() {
-            panic!("a selected operation is dropped without being completed");
-        }
-    }
-}
-
 impl fmt::Debug for Select<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Select").field("cases", &self.cases.len()).finish_non_exhaustive()
     }
-}
-
-impl fmt::Debug for SelectedOperation<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SelectedOperation").field("index", &self.index).finish_non_exhaustive()
-    }
-}
-
-/// Drops an operation as an unwind would.
-#[cfg(all(test, sedge_loom))]
-pub(super) fn give_up(mut operation: SelectedOperation<'_>) {
-    let entry = operation.entry.take().expect("it was chosen");
-    entry.arm().abandon(operation.take());
 }

@@ -1,9 +1,9 @@
 //! How a selection waits for several things, and chooses one.
 //!
 //! It tries each case; if none can go ahead it stands in the lines of all of them, with one
-//! [`Selection`], and looks at each once more as it does: what has become ready by then has it begin
-//! again. Otherwise it parks until somebody chooses it, from one of the lines. Then it leaves the
-//! others.
+//! [`Selection`], and looks at each once more as it does: what has become ready by then has it
+//! begin again. Otherwise it parks until somebody chooses it, from one of the lines. Then it leaves
+//! the others.
 //!
 //! While it stands in line it chooses nobody: two selections that wait for one another would each
 //! hold the other. While it chooses it stands in no line.
@@ -109,8 +109,8 @@ impl Purpose {
     }
 }
 
-/// Chooses one of the cases that are ready: the first if it is `biased`, any with the same chance if
-/// not. None if none is.
+/// Chooses one of the cases that are ready: the first if it is `biased`, any with the same chance
+/// if not. None if none is.
 pub(super) fn try_run(
     cases: &mut [Case<'_>],
     biased: bool,

@@ -1,6 +1,6 @@
 //! Random programs under random schedules: tasks that spawn, park, sleep, cancel, time out, panic,
-//! shield, swallow, migrate, restart, borrow in scopes, lock, and talk, all mixed, on one worker whose
-//! seed decides everything.
+//! shield, swallow, migrate, restart, borrow in scopes, lock, and talk, all mixed, on one worker
+//! whose seed decides everything.
 //!
 //! What must hold is counted: every value is dropped once, no task outlives its scope or its
 //! supervisor, each task finds its own task-locals, and the runtime ends. A seed that fails is
