@@ -32,8 +32,9 @@ use std::time::{Duration, Instant};
 use super::Worker;
 use super::worker::TURN;
 
-/// About what it costs to sleep and be woken.
-const SPIN_MAX: Duration = Duration::from_micros(8);
+/// About what it costs both sides to sleep and be woken. If it were less, two that wait for one
+/// another would both sleep after one disturbance, each longer than the other spins, for ever.
+const SPIN_MAX: Duration = Duration::from_micros(25);
 
 /// Below this, it does not spin.
 const SPIN_MIN: Duration = Duration::from_nanos(500);

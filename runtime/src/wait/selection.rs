@@ -5,8 +5,8 @@
 //!
 //! # Memory ordering
 //!
-//! `chosen` leaves zero once, by an exchange, which is AcqRel: who wins is known to all from then on.
-//! What the answer is, is published by the line's lock and the call's own state.
+//! `chosen` leaves zero once, by an exchange, which is AcqRel: who wins is known to all from then
+//! on. What the answer is, is published by the line's lock and the call's own state.
 #![expect(unsafe_code, reason = "the selection's call is begun before it stands in a line")]
 
 use super::call::Call;
@@ -50,8 +50,8 @@ impl Selection {
         self.chosen.load(Ordering::Acquire) == case + 1
     }
 
-    /// Closes it, so that nobody chooses any more. If somebody has before, waits for the answer, and
-    /// returns the case.
+    /// Closes it, so that nobody chooses any more. If somebody has before, waits for the answer,
+    /// and returns the case.
     pub(crate) fn close(&self, synchronise: impl Fn(usize)) -> Option<usize> {
         if self.change(CLOSED) {
             return None;
@@ -61,8 +61,9 @@ impl Selection {
         Some(case)
     }
 
-    /// Waits until a case is chosen and answered, and returns it. Ends early as [`Place::wait`](super::Place::wait)
-    /// does, and after a wake if `looks`: it is closed then. `synchronise` is that of a case.
+    /// Waits until a case is chosen and answered, and returns it. Ends early as
+    /// [`Place::wait`](super::Place::wait) does, and after a wake if it `looks`: it is closed then.
+    /// `synchronise` is that of a case.
     pub(crate) fn wait(
         &self,
         limit: &mut Limit,

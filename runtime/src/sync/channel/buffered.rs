@@ -87,7 +87,10 @@ impl<T, B: Buffer<T>> Channel<T, B> {
 
     pub(super) fn complete_send(&self, token: Token, message: T) -> Result<(), SendError<T>> {
         match token {
-            Token::Reserved => Ok(self.push(message)),
+            Token::Reserved => {
+                self.push(message);
+                Ok(())
+            }
             _ => Err(SendError(message)),
         }
     }

@@ -23,8 +23,9 @@ pub(super) struct Shared<T> {
 
 /// A channel of one kind or another.
 pub(super) enum Flavor<T> {
-    Bounded(buffered::Channel<T, Ring<T>>),
-    Unbounded(buffered::Channel<T, Blocks<T>>),
+    /// Boxed, as is the next: they are much larger than the others.
+    Bounded(Box<buffered::Channel<T, Ring<T>>>),
+    Unbounded(Box<buffered::Channel<T, Blocks<T>>>),
     Zero(zero::Channel<T>),
     /// And what makes a message of a time.
     Clock(clock::Channel, fn(Instant) -> T),
@@ -69,13 +70,13 @@ pub(super) fn is_last(count: &AtomicUsize) -> bool {
 
 impl<T> Flavor<T> {
     pub(super) fn unbounded() -> Self {
-        Self::Unbounded(buffered::Channel::new(Blocks::new()))
+        Self::Unbounded(Box::new(buffered::Channel::new(Blocks::new())))
     }
 
     pub(super) fn bounded(capacity: usize) -> Self {
         match capacity {
             0 => Self::Zero(zero::Channel::new()),
-            _ => Self::Bounded(buffered::Channel::new(Ring::new(capacity))),
+            _ => Self::Bounded(Box::new(buffered::Channel::new(Ring::new(capacity)))),
         }
     }
 

@@ -97,7 +97,7 @@ impl Waiters {
         if is_ready() {
             return Ok(());
         }
-        place.wait(caller, limit).map(|()| ())
+        place.wait(caller, limit).copied()
     }
 
     /// A place for a case of a selection, in line.

@@ -111,7 +111,8 @@ impl<T> Channel<T> {
         Err(error(message))
     }
 
-    #[inline]
+    // Not in line: its frame is large, and the other kinds of channels would have it, too.
+    #[inline(never)]
     pub(super) fn send(
         &self,
         mut message: T,
@@ -154,7 +155,7 @@ impl<T> Channel<T> {
         Err(if list.is_disconnected { TryRecvError::Disconnected } else { TryRecvError::Empty })
     }
 
-    #[inline]
+    #[inline(never)]
     pub(super) fn recv(&self, limit: &mut Limit) -> Result<T, RecvTimeoutError> {
         loop {
             let mut list = self.list.lock();

@@ -130,11 +130,7 @@ impl Talk {
                 let (sender, mut receiver) = oneshot::channel();
                 let value = world.value(dice);
                 let sends = dice.below(3) > 0;
-                let task = sedge::spawn(move || {
-                    if sends {
-                        drop(sender.send(value))
-                    }
-                });
+                let task = sedge::spawn(move || sends.then(|| sender.send(value)).is_some());
                 drop(receiver.recv_timeout(dice.moment()));
                 drop(task);
             }

@@ -32,7 +32,7 @@ fn ends_of_tasks() {
             recv(receiver) -> _ => unreachable!(),
         }
         scope(|s| {
-            let mut child = s.spawn(|| task::yield_now());
+            let mut child = s.spawn(task::yield_now);
             select! {
                 recv(receiver) -> _ => unreachable!(),
                 join(child) -> result => result.unwrap(),
