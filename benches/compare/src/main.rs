@@ -28,6 +28,7 @@ mod measure;
 mod report;
 mod servers;
 mod stats;
+mod stopwatch;
 mod table;
 mod tasks;
 mod work;

@@ -7,18 +7,12 @@ mod sedge;
 mod stackful;
 mod tokio;
 
-use std::{
-    sync::atomic::{AtomicUsize, Ordering},
-    time::Instant,
-};
-
 use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
-use serde::{Deserialize, Serialize};
 
 use crate::{
     child::Tether,
-    measure::{Memory, own_cpu_time},
+    stopwatch::{LEFT, Stopwatch, none_left, one_less_left},
 };
 
 /// Something that runs tasks. Its name is that of its server, which knows version and preparation.
@@ -55,14 +49,10 @@ pub(crate) struct Batch {
     pub(crate) count: usize,
 }
 
-/// What a batch showed. `go/tasks.go` prints the same.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
-pub(crate) struct Outcome {
-    operations: u64,
-    seconds: f64,
-    cpu_seconds: f64,
-    /// Resident memory and page tables, for parked tasks.
-    pub(crate) bytes_each: Option<f64>,
+impl Batch {
+    fn stopwatch(self) -> Result<Stopwatch> {
+        Stopwatch::start(self.count, self.job == Job::Parked)
+    }
 }
 
 /// The hidden subcommand that is one batch.
@@ -103,63 +93,4 @@ impl Job {
             _ => None,
         }
     }
-}
-
-impl Outcome {
-    pub(crate) fn ns_each(&self) -> f64 {
-        self.seconds * 1e9 / self.operations as f64
-    }
-
-    pub(crate) fn cpu_ns_each(&self) -> f64 {
-        self.cpu_seconds * 1e9 / self.operations as f64
-    }
-
-    pub(crate) fn seconds(&self) -> f64 {
-        self.seconds
-    }
-}
-
-/// A batch that is being measured, from within.
-struct Stopwatch {
-    batch: Batch,
-    memory: Memory,
-    cpu: std::time::Duration,
-    start: Instant,
-}
-
-impl Stopwatch {
-    fn start(batch: Batch) -> Result<Self> {
-        let memory = Memory::of("self")?;
-        Ok(Self { batch, memory, cpu: own_cpu_time(), start: Instant::now() })
-    }
-
-    /// Prints what the batch showed. Call it inside the runtime, with the tasks still parked.
-    fn stop(self) -> Result<()> {
-        let seconds = self.start.elapsed().as_secs_f64();
-        let cpu_seconds = (own_cpu_time() - self.cpu).as_secs_f64();
-        let bytes_each = match self.batch.job {
-            Job::Parked => Some(Memory::of("self")?.each_since(self.memory, self.batch.count)),
-            _ => None,
-        };
-        let operations = self.batch.count as u64;
-        let outcome = Outcome { operations, seconds, cpu_seconds, bytes_each };
-        println!("{}", serde_json::to_string(&outcome)?);
-        Ok(())
-    }
-}
-
-/// How many tasks of the batch have still to do their part: a process runs one batch, so that one
-/// counter does. The task that takes the last one tells the root.
-static LEFT: AtomicUsize = AtomicUsize::new(0);
-
-/// `true` for the last.
-fn one_less_left() -> bool {
-    // Ordering: what the root reads after the last one is only this counter, and the runtime's own
-    // wake orders the rest.
-    LEFT.fetch_sub(1, Ordering::Relaxed) == 1
-}
-
-fn none_left() -> bool {
-    // Ordering: as above.
-    LEFT.load(Ordering::Relaxed) == 0
 }

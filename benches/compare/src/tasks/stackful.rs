@@ -4,7 +4,7 @@ use std::{io::Write as _, sync::atomic::Ordering};
 
 use anyhow::Result;
 
-use super::{Batch, Job, LEFT, Stopwatch, none_left, one_less_left};
+use super::{Batch, Job, LEFT, none_left, one_less_left};
 
 /// What such a runtime offers.
 pub(super) trait Stackful {
@@ -27,7 +27,7 @@ pub(super) trait Stackful {
 pub(super) fn run<S: Stackful + 'static>(batch: Batch) -> Result<()> {
     let Batch { job, count } = batch;
     let root: &Root<S> = Box::leak(Box::new(Root(S::root())));
-    let stopwatch = Stopwatch::start(batch)?;
+    let stopwatch = batch.stopwatch()?;
     match job {
         Job::SpawnJoin => {
             for _ in 0..count {

@@ -5,7 +5,7 @@ use std::{future::Future, io::Write as _, sync::atomic::Ordering};
 use anyhow::Result;
 use tokio::{runtime::Builder, sync::Notify, task::yield_now};
 
-use super::{Batch, Job, LEFT, Runtime, Stopwatch, none_left, one_less_left};
+use super::{Batch, Job, LEFT, Runtime, none_left, one_less_left};
 
 pub(super) const CURRENT_THREAD: Runtime = Runtime {
     name: "tokio",
@@ -26,7 +26,7 @@ static NEVER: Notify = Notify::const_new();
 
 async fn run(batch: Batch) -> Result<()> {
     let Batch { job, count } = batch;
-    let stopwatch = Stopwatch::start(batch)?;
+    let stopwatch = batch.stopwatch()?;
     match job {
         Job::SpawnJoin => {
             for _ in 0..count {

@@ -6,6 +6,7 @@ pub(crate) mod idle;
 pub(crate) mod storm;
 pub(crate) mod tasks;
 
+mod batches;
 mod rounds;
 
 use clap::Args;

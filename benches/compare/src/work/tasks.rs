@@ -1,24 +1,18 @@
 //! Spawn, join, yield and park: each measurement a process of its own.
 
-use std::{
-    fs::{self, File},
-    process::{ExitStatus, Stdio},
-    time::Duration,
-};
-
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 use clap::{Args, ValueEnum as _};
 
 use super::{
-    Common,
+    Common, batches,
     rounds::{Results, interleave},
 };
 use crate::{
-    child::{self, Child},
     cpus::{Mode, Placement},
     report::{Cell, Outcome, Row, Section},
     servers,
-    tasks::{self, Job, Outcome as Figures},
+    stopwatch::Outcome as Figures,
+    tasks::{self, Job},
 };
 
 #[derive(Debug, Args)]
@@ -42,9 +36,6 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 64 * 1024, value_name = "BYTES")]
     sedge_stack: usize,
 }
-
-/// A batch that takes longer has failed.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) fn run(options: Options) -> Result<Vec<Section>> {
     let placement = Placement::new(options.common.mode)?;
@@ -82,33 +73,8 @@ fn measure(
     placement: &Placement,
     options: &Options,
 ) -> Result<Figures> {
-    let folder = tempfile::tempdir()?;
-    let path = |name: &str| folder.path().join(name);
-    let (output, errors) = (path("output"), path("errors"));
-    let mut command = child::own("run-tasks", &placement.server)?;
-    command.args([name, &job.name(), &count.to_string()]);
-    command.args(["--workers", &placement.workers().to_string()]);
-    command.stdout(Stdio::from(File::create(&output)?));
-    command.stderr(Stdio::from(File::create(&errors)?));
-    if job == Job::Parked {
-        command.env("SEDGE_STACK", options.sedge_stack.to_string());
-    }
-    let status = Child::spawn(&mut command)?.wait(PATIENCE)?;
-    if !status.success() {
-        let said = fs::read(&errors)?;
-        bail!("{} at {count}", failure(status, &String::from_utf8_lossy(&said)));
-    }
-    let said = fs::read_to_string(&output)?;
-    serde_json::from_str(&said).with_context(|| format!("said {said:?}"))
-}
-
-/// One line that says why a batch ended badly.
-fn failure(status: ExitStatus, errors: &str) -> String {
-    let mut lines = errors.lines().filter(|line| !line.trim().is_empty());
-    // A Rust panic says where, and on the next line why.
-    let panic = lines.clone().skip_while(|line| !line.contains("panicked at")).nth(1);
-    let reason = panic.or_else(|| lines.next()).unwrap_or("without a word");
-    format!("{reason} ({status})")
+    let stack = (job == Job::Parked).then_some(options.sedge_stack);
+    batches::measure("run-tasks", [name, &job.name(), &count.to_string()], placement, stack)
 }
 
 /// Tenths of the count, until it fits: how a runtime does that cannot park all.
