@@ -12,12 +12,18 @@ func main() {
 	if len(os.Args) == 2 && os.Args[1] == "serve" {
 		serve()
 	} else if len(os.Args) == 4 && os.Args[1] == "tasks" {
-		count, err := strconv.Atoi(os.Args[3])
-		check(err)
-		runTasks(os.Args[2], count)
+		runTasks(os.Args[2], number(3))
+	} else if len(os.Args) == 6 && os.Args[1] == "channels" {
+		runChannels(os.Args[2], number(3), number(4), number(5))
 	} else {
-		fail("usage: serve | tasks JOB COUNT")
+		fail("usage: serve | tasks JOB COUNT | channels JOB COUNT CROWD CAPACITY")
 	}
+}
+
+func number(argument int) int {
+	number, err := strconv.Atoi(os.Args[argument])
+	check(err)
+	return number
 }
 
 func check(err error) {

@@ -5,6 +5,7 @@
 //!
 //! - `servers`: what is compared over a socket, one file each, and the registry.
 //! - `tasks`: what is compared without a socket (spawn, yield, park), one file each.
+//! - `channels`: what is compared where tasks talk, one file each.
 //! - `load`: the clients.
 //! - `work`: the workloads, which put a server, a client and the measuring together.
 //! - `measure`: CPU time, memory, system calls and instructions of a child, from outside it.
@@ -19,6 +20,7 @@
     reason = "nothing here runs in a green thread except the servers' own few lines"
 )]
 
+mod channels;
 mod child;
 mod cpus;
 mod descriptors;
@@ -60,6 +62,8 @@ enum Command {
     Idle(Measured<work::idle::Options>),
     /// Spawn, join, yield and park, without a socket
     Tasks(Measured<work::tasks::Options>),
+    /// Messages from task to task
+    Channels(Measured<work::channels::Options>),
     /// Lists what can be compared, and what is missing here
     List,
     /// Runs one server until it is killed
@@ -68,6 +72,9 @@ enum Command {
     /// Runs one batch of tasks and prints its figures as JSON
     #[command(hide = true)]
     RunTasks(tasks::RunTasks),
+    /// Passes one batch of messages and prints its figures as JSON
+    #[command(hide = true)]
+    RunChannels(channels::RunChannels),
     /// Becomes another program that ends with its parent
     #[command(hide = true)]
     Become(child::Become),
@@ -103,9 +110,11 @@ fn main() -> Result<()> {
         Command::Storm(measured) => measured.run(work::storm::run),
         Command::Idle(measured) => measured.run(work::idle::run),
         Command::Tasks(measured) => measured.run(work::tasks::run),
+        Command::Channels(measured) => measured.run(work::channels::run),
         Command::List => list(),
         Command::Serve(serve) => serve.run(),
         Command::RunTasks(run_tasks) => run_tasks.run(),
+        Command::RunChannels(run_channels) => run_channels.run(),
         Command::Become(program) => program.run(),
     }
 }

@@ -1,6 +1,7 @@
 //! The workloads: each puts a server, a client and the measuring together, for some rounds, and
 //! makes a section of it. A workload is one file here and one subcommand in `main`.
 
+pub(crate) mod channels;
 pub(crate) mod echo;
 pub(crate) mod idle;
 pub(crate) mod storm;

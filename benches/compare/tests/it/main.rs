@@ -32,6 +32,32 @@ fn smoke_echo() {
     }
 }
 
+/// Every kind of batch of messages ends, with a figure, among tasks and among futures.
+#[test]
+fn smoke_channels() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("channels.json");
+    let output = Command::new(env!("CARGO_BIN_EXE_sedge-compare"))
+        .args(["channels", "--servers", "tokio,async-channel,sedge", "--rounds", "1"])
+        .args(["--count", "4000", "--parked", "100", "--json"])
+        .arg(&json)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+
+    let report: Value = serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap();
+    let sections = report["sections"].as_array().unwrap();
+    let columns: Vec<_> = sections.iter().map(|section| section["columns"].as_array()).collect();
+    let columns: Vec<_> = columns.into_iter().map(|columns| columns.unwrap().len()).collect();
+    assert_eq!(columns, [2, 2, 2, 4], "{said}");
+    for row in sections.iter().flat_map(|section| section["rows"].as_array().unwrap()) {
+        assert!(row["cells"][0]["median"].as_f64().unwrap() > 0.0, "{row}");
+    }
+    let rows = sections.iter().map(|section| section["rows"].as_array().unwrap().len());
+    assert_eq!(rows.sum::<usize>(), 4 * 3, "{said}");
+}
+
 /// A name that is not in the registry ends the run before anything is measured.
 #[test]
 fn unknown_server_is_refused() {
