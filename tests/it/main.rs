@@ -3,6 +3,7 @@
 mod echo;
 mod http;
 mod million;
+mod pipeline;
 mod pipeline_scope;
 mod process;
 mod supervised;

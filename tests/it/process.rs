@@ -3,7 +3,7 @@
 use std::env;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -32,8 +32,18 @@ pub(crate) struct Program {
 
 impl Program {
     pub(crate) fn start(name: &str, args: &[&str]) -> Self {
-        let mut command = example(name);
-        command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self::spawn(example(name).args(args))
+    }
+
+    /// The same, with an input.
+    pub(crate) fn start_with_input(name: &str, args: &[&str]) -> (Self, ChildStdin) {
+        let mut program = Self::spawn(example(name).args(args).stdin(Stdio::piped()));
+        let stdin = program.child.stdin.take().expect("it is piped");
+        (program, stdin)
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let stdout = child.stdout.take().map(BufReader::new);
         Self { child, stdout }
@@ -51,6 +61,11 @@ impl Program {
         let Ok((line, stdout)) = receiver.recv_timeout(HUNG) else { panic!("it says nothing") };
         self.stdout = Some(stdout);
         line.unwrap().trim_end().to_owned()
+    }
+
+    /// Reads no more of what it prints.
+    pub(crate) fn close_output(&mut self) {
+        self.stdout = None;
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -98,7 +113,12 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(name: &str) -> Self {
-        let mut program = Program::start(name, &["127.0.0.1:0"]);
+        Self::start_with(name, &[])
+    }
+
+    /// The same, with arguments behind the address.
+    pub(crate) fn start_with(name: &str, args: &[&str]) -> Self {
+        let mut program = Program::start(name, &[&["127.0.0.1:0"], args].concat());
         let line = program.line();
         let address = line.strip_prefix("listening on ").and_then(|address| address.parse().ok());
         let address = address.unwrap_or_else(|| panic!("{name} begins with {line:?}"));
