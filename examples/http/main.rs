@@ -5,9 +5,10 @@
 //! curl -i http://127.0.0.1:8080/json
 //! ```
 //!
-//! `/`, `/plaintext` and `/json` say hello, `/sleep/MS` parks its task for so many milliseconds (up
-//! to 65,535), `/compute/MS` computes for as long, `/echo` sends back the body that is posted to
-//! it. SIGINT and SIGTERM let the requests in flight finish.
+//! `/`, `/plaintext` and `/json` say hello, `/links` leads to pages of this server and nowhere,
+//! `/sleep/MS` parks its task for so many milliseconds (up to 65,535), `/compute/MS` computes for
+//! as long, `/echo` sends back the body that is posted to it. SIGINT and SIGTERM let the requests
+//! in flight finish.
 //!
 //! This file is the server. What a request is, and which are refused, is in `request`; what a
 //! response is, in `response`; and how long a client may take over either, in `wire`.
@@ -29,6 +30,17 @@ use wire::Wire;
 mod request;
 mod response;
 mod wire;
+
+/// Something to follow, for those who try a client.
+const LINKS: &str = r#"<!doctype html>
+<title>Links</title>
+<a href="/">hello</a>
+<a href="json">the same as JSON</a>
+<a href="/sleep/100">later</a>
+<a href="/links?again">this page</a>
+<a href="/nowhere">a page that is missing</a>
+<a href="https://www.rust-lang.org/">another host</a>
+"#;
 
 /// How long the requests in flight may take when the server is told to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(8);
@@ -106,6 +118,7 @@ fn answer<'a>(request: &'a Request, wire: &mut Wire<'_>) -> io::Result<Response<
     Ok(match (path, time, request.method.as_str()) {
         ("/" | "/plaintext", None, "GET" | "HEAD") => Response::text("Hello, World!"),
         ("/json", None, "GET" | "HEAD") => Response::json(r#"{"message":"Hello, World!"}"#),
+        ("/links", None, "GET" | "HEAD") => Response::html(LINKS),
         ("/echo", None, "POST") => Response::text(&request.body),
         ("/sleep", Some(time), "GET" | "HEAD") => {
             wire.flush()?;
@@ -117,9 +130,8 @@ fn answer<'a>(request: &'a Request, wire: &mut Wire<'_>) -> io::Result<Response<
             sedge::blocking(|| compute(time));
             Response::text("computed")
         }
-        ("/" | "/plaintext" | "/json", None, method) | ("/sleep" | "/compute", Some(_), method) => {
-            Response::not_allowed(method, "GET, HEAD")
-        }
+        ("/" | "/plaintext" | "/json" | "/links", None, method)
+        | ("/sleep" | "/compute", Some(_), method) => Response::not_allowed(method, "GET, HEAD"),
         ("/echo", None, method) => Response::not_allowed(method, "POST"),
         _ => Response::status("404 Not Found"),
     })

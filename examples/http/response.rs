@@ -22,6 +22,10 @@ impl<'a> Response<'a> {
         Self { content_type: "application/json", ..Self::text(body) }
     }
 
+    pub(crate) fn html(body: &'a str) -> Self {
+        Self { content_type: "text/html", ..Self::text(body) }
+    }
+
     /// A response that is nothing but its status.
     pub(crate) fn status(status: &'static str) -> Self {
         Self { status, ..Self::text(status) }
