@@ -1,5 +1,6 @@
 //! Whole-system tests: the examples, started and talked to as their users would.
 
+mod chat;
 mod crawler;
 mod echo;
 mod http;
