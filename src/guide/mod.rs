@@ -2,6 +2,7 @@
 //!
 //! - [Scopes](scopes): tasks that borrow, and that end together.
 //! - [Cancellation](cancellation): ending what takes too long or is not wanted any more.
+//! - [Channels](channels): handing things over, and waiting for several things at a time.
 //!
 //! # The same in other places
 //!
@@ -42,4 +43,5 @@
 //! [`on_exit`]: crate::task::JoinHandle::on_exit
 
 pub mod cancellation;
+pub mod channels;
 pub mod scopes;
