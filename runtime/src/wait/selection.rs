@@ -1,7 +1,7 @@
 //! A call that stands in several lines.
 //!
-//! It has a place in each, and one [`Selection`] for all: whoever takes it from a line has to win the
-//! selection first, and what has lost is dropped from its line. So it is chosen once.
+//! It has a place in each, and one [`Selection`] for all: whoever takes it from a line has to win
+//! the selection first, and what has lost is dropped from its line. So it is chosen once.
 //!
 //! # Memory ordering
 //!

@@ -5,13 +5,13 @@
 ///
 /// | case | goes ahead when | binds |
 /// |---|---|---|
-/// | `recv(receiver) -> result => ...` | there is a message, or will be none | what [`recv`] returns |
-/// | `send(sender, message) -> result => ...` | there is room, or nobody receives | what [`send`] returns |
-/// | `join(handle) -> result => ...` | the task has ended | what [`join`] returns |
+/// | `recv(receiver) -> result => ...` | there is a message, or nobody sends | as [`recv`] |
+/// | `send(sender, message) -> result => ...` | there is room, or nobody receives | as [`send`] |
+/// | `join(handle) -> result => ...` | the task has ended | as [`join`] |
 /// | `cancelled(token) => ...` | the token is cancelled | nothing |
 /// | `notified(notify) => ...` | there is a notification | nothing |
-/// | `readable(source) -> result => ...` | there is something to read, or an error | an [`io::Result`] |
-/// | `writable(source) -> result => ...` | there is room to write, or an error | an [`io::Result`] |
+/// | `readable(source) -> result => ...` | it is readable, or has an error | [`io::Result`] |
+/// | `writable(source) -> result => ...` | it is writable, or has an error | [`io::Result`] |
 /// | `default => ...` | no other can at once | nothing |
 /// | `default(timeout) => ...` | no other can in time | nothing |
 ///
