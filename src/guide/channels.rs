@@ -418,7 +418,8 @@
 //!
 //! - *Two clones of a receiver share the messages;* each does not get all. That is [`broadcast`].
 //! - *Who never waits never lets go:* a loop of `try_send`, or of sending into a [`broadcast`],
-//!   with nothing in it that may wait keeps its worker. Let it [`yield_now`](crate::task::yield_now()).
+//!   with nothing in it that may wait keeps its worker. Let it
+//!   [`yield_now`](crate::task::yield_now()).
 //!
 //! # The same in other places
 //!

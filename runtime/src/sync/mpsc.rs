@@ -1,4 +1,4 @@
-//! std's channels, on top of [`channel`](super::channel): [`std::sync::mpsc`] for tasks.
+//! std's channels, on top of [those of this crate](super::channel): [`std::sync::mpsc`] for tasks.
 //!
 //! The types and the errors are std's by name and meaning, and the errors std's own types. Futures
 //! can wait for the same channels.
@@ -60,7 +60,7 @@ pub fn sync_channel<T>(bound: usize) -> (SyncSender<T>, Receiver<T>) {
     (SyncSender { inner: sender }, Receiver::of(receiver))
 }
 
-/// The sending end of a [`channel`]: [`std::sync::mpsc::Sender`].
+/// The sending end of a [`channel`](channel()): [`std::sync::mpsc::Sender`].
 ///
 /// # Examples
 ///
@@ -272,8 +272,8 @@ impl<T> Receiver<T> {
         TryIter { receiver: self }
     }
 
-    /// The same end as one of [`channel`](super::channel), for [`select!`](crate::select) and for
-    /// futures.
+    /// The same end as one of [those of this crate](super::channel), for [`select!`](crate::select)
+    /// and for futures.
     ///
     /// # Examples
     ///
@@ -291,8 +291,8 @@ impl<T> Receiver<T> {
 }
 
 impl<T> Sender<T> {
-    /// The same end as one of [`channel`](super::channel), for [`select!`](crate::select) and for
-    /// futures.
+    /// The same end as one of [those of this crate](super::channel), for [`select!`](crate::select)
+    /// and for futures.
     ///
     /// # Examples
     ///
@@ -303,8 +303,8 @@ impl<T> Sender<T> {
 }
 
 impl<T> SyncSender<T> {
-    /// The same end as one of [`channel`](super::channel), for [`select!`](crate::select) and for
-    /// futures.
+    /// The same end as one of [those of this crate](super::channel), for [`select!`](crate::select)
+    /// and for futures.
     ///
     /// # Examples
     ///

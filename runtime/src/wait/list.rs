@@ -468,7 +468,10 @@ impl<'l, S, P, const N: usize> Place<'l, S, P, N> {
         if simple.is_some_and(|task| self.node.own_call.park(task)) {
             return Ok(self.payload().expect("it is answered"));
         }
-        self.wait_unless(limit, simple.is_some(), || false)
+        // A thread has one flag for all wakes: what it was woken for may be due now, and not
+        // raised.
+        let may_have_parked = simple.is_some() || caller.task.is_none();
+        self.wait_unless(limit, may_have_parked, || false)
     }
 
     /// The same, and ends early if `is_refused` after a wake, too.

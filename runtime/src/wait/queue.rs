@@ -81,7 +81,7 @@ impl WaitQueue {
                     list.push_back(0, place.as_ref());
                 }
             }
-            if place.as_mut().wait_unless(limit, false, &is_refused).is_err() {
+            if place.as_mut().wait_unless(limit, was_woken, &is_refused).is_err() {
                 return ready().ok_or(TimedOut);
             }
             was_woken = true;

@@ -3,7 +3,7 @@
 //! A channel has a capacity: [`bounded`] makes one that holds so many messages, and a sender waits
 //! for room; with a capacity of zero a message goes from hand to hand, when a sender and a receiver
 //! meet; [`unbounded`] makes one whose senders never wait. [`after`], [`at`], [`tick`] and
-//! [`never`] make receivers without a sender, for [`select!`](crate::select) above all.
+//! [`never`](never()) make receivers without a sender, for [`select!`](crate::select) above all.
 //!
 //! Both ends can be cloned and shared, among tasks, plain threads and futures. Messages of one
 //! sender arrive in the order in which they were sent. When all senders are gone the messages that
