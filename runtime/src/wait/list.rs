@@ -285,6 +285,20 @@ impl<'l, S, P, const N: usize> Locked<'l, S, P, N> {
         }
     }
 
+    /// Whether anyone is in line who is `wanted`.
+    pub(crate) fn any(&self, line: usize, wanted: impl Fn(&P) -> bool) -> bool {
+        let mut next = self.inner.lines[line].first;
+        // SAFETY: as in `choose_if`.
+        while let Some(node) = unsafe { next.as_ref() } {
+            // SAFETY: as in `choose_if`.
+            if wanted(unsafe { &*node.payload.get() }) {
+                return true;
+            }
+            next = node.next.get();
+        }
+        false
+    }
+
     /// Whether anyone is in line but for this selection.
     pub(crate) fn has_other(&self, line: usize, selection: &Selection) -> bool {
         let mut next = self.inner.lines[line].first;

@@ -56,9 +56,13 @@ impl Selection {
         if self.change(CLOSED) {
             return None;
         }
-        let case = self.chosen.load(Ordering::Acquire).checked_sub(1)?;
-        self.call.wait_for_answer(|| synchronise(case));
-        Some(case)
+        match self.chosen.load(Ordering::Acquire) {
+            CLOSED => None,
+            chosen => {
+                self.call.wait_for_answer(|| synchronise(chosen - 1));
+                Some(chosen - 1)
+            }
+        }
     }
 
     /// Waits until a case is chosen and answered, and returns it. Ends early as

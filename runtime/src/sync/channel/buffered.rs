@@ -159,8 +159,9 @@ impl<T, B: Buffer<T>> Channel<T, B> {
 
     #[inline(never)]
     fn send_slow(&self, mut message: T, limit: &mut Limit) -> Result<(), SendTimeoutError<T>> {
-        for again in [false].into_iter().chain(std::iter::repeat(true)) {
-            if let Err(TimedOut) = self.senders.wait(limit, again, || self.may_send()) {
+        let mut again = false;
+        loop {
+            if let Err(TimedOut) = self.senders.wait(limit, &mut again, || self.may_send()) {
                 return Err(SendTimeoutError::Timeout(message));
             }
             message = match self.try_send(message) {
@@ -171,7 +172,6 @@ impl<T, B: Buffer<T>> Channel<T, B> {
                 }
             };
         }
-        unreachable!("the loop has no end")
     }
 
     /// Whether a send need not wait.
@@ -202,8 +202,9 @@ impl<T, B: Buffer<T>> Channel<T, B> {
 
     #[inline(never)]
     fn recv_slow(&self, limit: &mut Limit) -> Result<T, RecvTimeoutError> {
-        for again in [false].into_iter().chain(std::iter::repeat(true)) {
-            if let Err(TimedOut) = self.receivers.wait(limit, again, || self.may_recv()) {
+        let mut again = false;
+        loop {
+            if let Err(TimedOut) = self.receivers.wait(limit, &mut again, || self.may_recv()) {
                 return Err(RecvTimeoutError::Timeout);
             }
             match self.try_recv() {
@@ -212,7 +213,6 @@ impl<T, B: Buffer<T>> Channel<T, B> {
                 Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
             }
         }
-        unreachable!("the loop has no end")
     }
 
     /// Whether a receive need not wait.
@@ -234,11 +234,21 @@ impl<T, B: Buffer<T>> Channel<T, B> {
         self.discard();
     }
 
+    /// Drops all messages, though a destructor may panic.
     #[cold]
     fn discard(&self) {
-        while let Some(message) = self.buffer.pop() {
-            drop(message);
+        struct Rest<F: Fn()>(F);
+
+        impl<F: Fn()> Drop for Rest<F> {
+            fn drop(&mut self) {
+                (self.0)();
+            }
         }
+
+        let drop_all = || while self.buffer.pop().is_some() {};
+        let rest = Rest(drop_all);
+        drop_all();
+        std::mem::forget(rest);
     }
 }
 

@@ -3,14 +3,19 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use parking_lot::Mutex;
 
 use super::buffered::{self, Buffer};
 use super::clock;
 use super::err::{RecvError, SendError, TryRecvError, TrySendError};
 use super::flavor::Flavor;
 use super::{Receiver, Sender, waiters, zero};
-use crate::{task, time};
+use crate::task::{self, JoinHandle};
+use crate::time;
 
 /// Sends a message. Made by [`Sender::send_async`].
 ///
@@ -34,6 +39,34 @@ pub struct SendFuture<'a, T> {
 pub struct RecvFuture<'a, T> {
     receiver: &'a Receiver<T>,
     standing: Standing<'a, T>,
+    sleeper: Option<Sleeper>,
+}
+
+/// Futures have no timers here: a task sleeps for one, until it is dropped.
+struct Sleeper {
+    task: JoinHandle<()>,
+    waker: Arc<Mutex<Waker>>,
+}
+
+impl Sleeper {
+    fn new(until: Instant, waker: &Waker) -> Self {
+        let waker = Arc::new(Mutex::new(waker.clone()));
+        let task = task::spawn({
+            let waker = waker.clone();
+            move || {
+                time::sleep_until(until);
+                let waker = waker.lock().clone();
+                waker.wake();
+            }
+        });
+        Self { task, waker }
+    }
+}
+
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        self.task.cancel();
+    }
 }
 
 /// A future's place in line.
@@ -69,6 +102,10 @@ impl<'a, T> Standing<'a, T> {
     }
 }
 
+fn is_woken(standing: &Option<waiters::Standing<'_>>) -> bool {
+    standing.as_ref().is_some_and(|place| place.is_answered())
+}
+
 impl<'a, T> SendFuture<'a, T> {
     pub(super) fn new(sender: &'a Sender<T>, message: T) -> Self {
         let standing = Standing::nowhere(&sender.shared.flavor);
@@ -82,9 +119,12 @@ impl<'a, T> SendFuture<'a, T> {
     ) -> Poll<Result<(), SendError<T>>> {
         loop {
             let message = self.message.take().expect("polled after it was ready");
+            let was_woken = is_woken(self.standing.buffered());
             let message = match channel.try_send(message) {
                 Ok(()) => {
-                    *self.standing.buffered() = None;
+                    // If it has been woken since, that was for another slot.
+                    let standing = self.standing.buffered().take();
+                    channel.senders.forget(standing.filter(|_| !was_woken));
                     return Poll::Ready(Ok(()));
                 }
                 Err(TrySendError::Disconnected(message)) => {
@@ -129,7 +169,8 @@ impl<T> Drop for SendFuture<'_, T> {
 
 impl<'a, T> RecvFuture<'a, T> {
     pub(super) fn new(receiver: &'a Receiver<T>) -> Self {
-        Self { receiver, standing: Standing::nowhere(&receiver.shared.flavor) }
+        let standing = Standing::nowhere(&receiver.shared.flavor);
+        Self { receiver, standing, sleeper: None }
     }
 
     fn poll_buffered<B: Buffer<T>>(
@@ -138,9 +179,12 @@ impl<'a, T> RecvFuture<'a, T> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<T, RecvError>> {
         loop {
+            let was_woken = is_woken(self.standing.buffered());
             match channel.try_recv() {
                 Ok(message) => {
-                    *self.standing.buffered() = None;
+                    // If it has been woken since, that was for another message.
+                    let standing = self.standing.buffered().take();
+                    channel.receivers.forget(standing.filter(|_| !was_woken));
                     return Poll::Ready(Ok(message));
                 }
                 Err(TryRecvError::Disconnected) => return Poll::Ready(Err(RecvError)),
@@ -163,25 +207,28 @@ impl<T> Future for RecvFuture<'_, T> {
             Flavor::Bounded(channel) => this.poll_buffered(channel, cx),
             Flavor::Unbounded(channel) => this.poll_buffered(channel, cx),
             Flavor::Zero(channel) => channel.poll_recv(cx, this.standing.zero()),
-            Flavor::Clock(channel, message) => poll_clock(channel, cx).map(|at| Ok(message(at))),
+            Flavor::Clock(channel, message) => {
+                poll_clock(channel, &mut this.sleeper, cx).map(|at| Ok(message(at)))
+            }
             Flavor::Never => Poll::Pending,
         }
     }
 }
 
-/// Futures have no timers here: a task sleeps for them.
-fn poll_clock(channel: &clock::Channel, cx: &mut Context<'_>) -> Poll<std::time::Instant> {
-    if let Ok(message) = channel.try_recv() {
-        return Poll::Ready(message);
+fn poll_clock(
+    channel: &clock::Channel,
+    sleeper: &mut Option<Sleeper>,
+    cx: &mut Context<'_>,
+) -> Poll<Instant> {
+    match sleeper {
+        Some(sleeper) if !sleeper.task.is_finished() => {
+            let waker = cx.waker().clone();
+            let _replaced = std::mem::replace(&mut *sleeper.waker.lock(), waker);
+        }
+        _ => *sleeper = channel.next().map(|next| Sleeper::new(next, cx.waker())),
     }
-    if let Some(next) = channel.next() {
-        let waker = cx.waker().clone();
-        drop(task::spawn(move || {
-            time::sleep_until(next);
-            waker.wake();
-        }));
-    }
-    Poll::Pending
+    // Afterwards: it may have slept long enough before it had this waker.
+    channel.try_recv().map_or(Poll::Pending, Poll::Ready)
 }
 
 impl<T> Drop for RecvFuture<'_, T> {

@@ -53,7 +53,9 @@ impl<T> Receiver<T> {
     ///
     /// # Cancellation
     ///
-    /// A cancellation point, at entry and while it waits. No message is lost.
+    /// A cancellation point, at entry and while it waits. No message is lost. (In a channel of no
+    /// capacity, neither a cancellation nor a limit in time ends the wait for a message that a
+    /// [`select!`](crate::select) is just making for this call.)
     ///
     /// # Errors
     ///
@@ -115,7 +117,9 @@ impl<T> Receiver<T> {
     ///
     /// # Cancellation
     ///
-    /// A cancellation point, at entry and while it waits. No message is lost.
+    /// A cancellation point, at entry and while it waits. No message is lost. (In a channel of no
+    /// capacity, neither a cancellation nor a limit in time ends the wait for a message that a
+    /// [`select!`](crate::select) is just making for this call.)
     ///
     /// # Errors
     ///
@@ -146,7 +150,9 @@ impl<T> Receiver<T> {
     ///
     /// # Cancellation
     ///
-    /// A cancellation point, at entry and while it waits. No message is lost.
+    /// A cancellation point, at entry and while it waits. No message is lost. (In a channel of no
+    /// capacity, neither a cancellation nor a limit in time ends the wait for a message that a
+    /// [`select!`](crate::select) is just making for this call.)
     ///
     /// # Errors
     ///
@@ -168,6 +174,9 @@ impl<T> Receiver<T> {
     }
 
     /// Receives the next message as a future.
+    ///
+    /// In a channel of no capacity it takes no message of a [`select!`](crate::select), which is
+    /// made only for who can be counted on to take it: let futures send, and a selection receive.
     ///
     /// One from [`after`](super::after) or [`tick`](super::tick) is waited for by a task that is
     /// spawned for it.

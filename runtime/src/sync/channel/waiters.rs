@@ -79,12 +79,13 @@ impl Waiters {
         first.into_iter().chain(rest).for_each(Wakeup::deliver);
     }
 
-    /// Waits until `is_ready`, or for no reason. `again` says that it has waited before.
+    /// Waits until `is_ready`, or for no reason. `again` says that it was
+    /// woken before.
     #[inline]
     pub(super) fn wait(
         &self,
         limit: &mut Limit,
-        again: bool,
+        again: &mut bool,
         is_ready: impl Fn() -> bool,
     ) -> Result<(), TimedOut> {
         let caller = Caller::now();
@@ -93,10 +94,11 @@ impl Waiters {
         }
         let mut place = pin!(Place::new(&self.list, ()));
         place.as_mut().begin(Some(caller.waiter()));
-        self.stand(place.as_ref(), WAITERS, again);
+        self.stand(place.as_ref(), WAITERS, *again);
         if is_ready() {
             return Ok(());
         }
+        *again = true;
         place.wait(caller, limit).copied()
     }
 
@@ -136,7 +138,7 @@ impl Waiters {
         if is_ready() { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// A future is dropped: what had woken it wakes the next.
+    /// A future leaves without what it was woken for, if it was: that is for the next.
     pub(super) fn forget(&self, standing: Option<Standing<'_>>) {
         if standing.is_some_and(|place| place.leave()) {
             self.notify();

@@ -24,7 +24,8 @@
 //!
 //! A future may be dropped at any time, also with a message in its place. So a receiving future is
 //! given none: it stands among the watchers, is woken when a sender waits in line, and takes the
-//! message when it is polled.
+//! message when it is polled. Nor does it meet a selection that is to send: that would count on it
+//! while it makes its message.
 
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
@@ -231,20 +232,23 @@ impl<T> Channel<T> {
         }
     }
 
-    /// Takes a sender's message for a selection, or pairs it with one that has yet to make it.
+    /// Takes a sender's message for a selection, or waits for that of one that has yet to make it.
     pub(super) fn select_recv(&self) -> Option<Token> {
         let mut list = self.list.lock();
         let Some(mut sender) = list.choose(SENDERS) else {
             return list.is_disconnected.then_some(Token::Disconnected);
         };
-        let Some(message) = sender.message.take() else {
-            let sender = sender.hold();
-            return Some(list.keep(Pending::Held(sender)));
-        };
-        let wakeup = sender.answer();
-        let token = list.keep(Pending::Message(message));
-        deliver(wakeup, list);
-        Some(token)
+        if let Some(message) = sender.message.take() {
+            let wakeup = sender.answer();
+            let token = list.keep(Pending::Message(message));
+            deliver(wakeup, list);
+            return Some(token);
+        }
+        let sender = sender.hold();
+        match self.recv_from_selection(list, sender) {
+            Some(message) => Some(self.list.lock().keep(Pending::Message(message))),
+            None => self.select_recv(),
+        }
     }
 
     /// Puts a case of a selection in line. Returns whether it need not wait there.
@@ -261,17 +265,26 @@ impl<T> Channel<T> {
         let watched = if sends { RECEIVER_WATCHERS } else { SENDER_WATCHERS };
         let mut list = self.list.lock();
         list.push_back(if watches { watched } else { mine }, place.as_ref());
-        let is_ready = list.is_disconnected || list.has_other(others, selection);
+        // Who only wants to know will try, and find nothing where a message has yet to be made.
+        let is_ready = match sends || !watches {
+            true => list.has_other(others, selection),
+            false => list.any(SENDERS, |sender| sender.message.is_some()),
+        };
+        let is_ready = is_ready || list.is_disconnected;
         if !watches {
             tell_watchers(list, if sends { SENDER_WATCHERS } else { RECEIVER_WATCHERS });
         }
         (place, is_ready)
     }
 
-    /// Whether a case would find somebody.
+    /// Whether a call would find somebody, with a message if it is to receive.
     pub(super) fn is_ready(&self, sends: bool) -> bool {
         let list = self.list.lock();
-        list.is_disconnected || !list.is_empty(if sends { RECEIVERS } else { SENDERS })
+        list.is_disconnected
+            || match sends {
+                true => !list.is_empty(RECEIVERS),
+                false => list.any(SENDERS, |sender| sender.message.is_some()),
+            }
     }
 
     /// What a case that was answered in line has in hand; none if it has to begin again.
@@ -301,14 +314,10 @@ impl<T> Channel<T> {
     /// A selection fetches its message. None if it was disconnected.
     pub(super) fn complete_recv(&self, token: Token) -> Option<T> {
         let Token::Pending(key) = token else { return None };
-        let mut list = self.list.lock();
-        let sender = match list.fetch(key) {
-            Pending::Message(message) => return Some(message),
-            Pending::Held(sender) => sender,
-        };
-        // If that one gives up, the selection has still chosen to receive.
-        let received = self.recv_from_selection(list, sender);
-        received.or_else(|| self.recv(&mut Limit::Never).ok())
+        match self.list.lock().fetch(key) {
+            Pending::Message(message) => Some(message),
+            Pending::Held(_) => unreachable!("it is to receive"),
+        }
     }
 
     /// A selection gives up what it has chosen.
@@ -353,7 +362,8 @@ impl<T> Channel<T> {
             *message = Some(left);
             *standing = None;
         }
-        let mut place = Box::pin(Place::new(&self.list, Hand::new(message.take())));
+        let left = message.take().expect("polled after it was ready");
+        let mut place = Box::pin(Place::new(&self.list, Hand::new(Some(left))));
         place.as_mut().begin(Some(waiter));
         let mut list = self.list.lock();
         if let Some(mut receiver) = list.choose(RECEIVERS) {
@@ -364,7 +374,7 @@ impl<T> Channel<T> {
         if list.is_disconnected {
             drop(list);
             let left = place.as_mut().payload().and_then(|hand| hand.message.take());
-            return Poll::Ready(Err(SendError(left.expect("polled after it was ready"))));
+            return Poll::Ready(Err(SendError(left.expect("it is not sent"))));
         }
         list.push_back(SENDERS, place.as_ref());
         tell_watchers(list, SENDER_WATCHERS);

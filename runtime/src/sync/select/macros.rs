@@ -16,13 +16,14 @@
 /// | `default(timeout) => ...` | no other can in time | nothing |
 ///
 /// Where several can go ahead, chance decides; [`select_biased!`](crate::select_biased) takes the
-/// first. There may be any number of cases. For cases that are not known beforehand there is
-/// [`Select`](crate::sync::select::Select).
+/// first. There may be some forty cases, or more with a higher `recursion_limit`. For cases that
+/// are not known beforehand there is [`Select`](crate::sync::select::Select).
 ///
 /// The expressions in parentheses are evaluated once, from the first to the last, but for the
-/// message, which is evaluated when its case has been chosen, and not at all otherwise. (In a
-/// channel of no capacity a receiver waits for it by then.) A handle is a place, `mut`, and moved
-/// out of it by its case alone.
+/// message, which is evaluated when its case has been chosen, and not at all otherwise. In a
+/// channel of no capacity a receiver waits for it by then, past its own limit in time if need be,
+/// and though it may be cancelled: so make it quickly. A handle is a place, `mut`, and moved out of
+/// it by its case alone.
 ///
 /// [`recv`]: crate::sync::channel::Receiver::recv
 /// [`send`]: crate::sync::channel::Sender::send
@@ -116,7 +117,10 @@ macro_rules! select_biased {
 #[macro_export]
 macro_rules! __select {
     // The default case stands apart.
-    (@parse $new:ident [$($cases:tt)*] [] default $(())? => $body:block $(,)? $($rest:tt)*) => {
+    (@parse $new:ident [$($cases:tt)*] [] default $(())? => $body:block, $($rest:tt)*) => {
+        $crate::__select!(@parse $new [$($cases)*] [(try_select () ($body))] $($rest)*)
+    };
+    (@parse $new:ident [$($cases:tt)*] [] default $(())? => $body:block $($rest:tt)*) => {
         $crate::__select!(@parse $new [$($cases)*] [(try_select () ($body))] $($rest)*)
     };
     (@parse $new:ident [$($cases:tt)*] [] default $(())? => $body:expr, $($rest:tt)*) => {
@@ -126,7 +130,14 @@ macro_rules! __select {
         $crate::__select!(@parse $new [$($cases)*] [(try_select () ($body))])
     };
     (@parse $new:ident [$($cases:tt)*] []
-        default($timeout:expr $(,)?) => $body:block $(,)? $($rest:tt)*
+        default($timeout:expr $(,)?) => $body:block, $($rest:tt)*
+    ) => {
+        $crate::__select!(
+            @parse $new [$($cases)*] [(select_timeout ($timeout) ($body))] $($rest)*
+        )
+    };
+    (@parse $new:ident [$($cases:tt)*] []
+        default($timeout:expr $(,)?) => $body:block $($rest:tt)*
     ) => {
         $crate::__select!(
             @parse $new [$($cases)*] [(select_timeout ($timeout) ($body))] $($rest)*
@@ -146,7 +157,14 @@ macro_rules! __select {
         compile_error!("there is more than one `default` case")
     };
     (@parse $new:ident [$($cases:tt)*] $default:tt
-        $kind:ident $args:tt $(-> $pattern:pat)? => $body:block $(,)? $($rest:tt)*
+        $kind:ident $args:tt $(-> $pattern:pat)? => $body:block, $($rest:tt)*
+    ) => {
+        $crate::__select!(
+            @parse $new [$($cases)* ($kind $args ($($pattern)?) ($body))] $default $($rest)*
+        )
+    };
+    (@parse $new:ident [$($cases:tt)*] $default:tt
+        $kind:ident $args:tt $(-> $pattern:pat)? => $body:block $($rest:tt)*
     ) => {
         $crate::__select!(
             @parse $new [$($cases)* ($kind $args ($($pattern)?) ($body))] $default $($rest)*

@@ -282,8 +282,8 @@ impl<'a> Select<'a> {
     ///
     /// # Blocking
     ///
-    /// Nothing waits. (The operation that comes back may, for another selection that it was paired
-    /// with and that has yet to make its message.)
+    /// Nothing waits, but for the message of another selection, in a channel of no capacity, which
+    /// was chosen and has yet to make it.
     ///
     /// # Errors
     ///

@@ -73,12 +73,7 @@ impl<'a> SelectedOperation<'a> {
     ///
     /// # Blocking
     ///
-    /// In a channel of no capacity, parks the task, or blocks a plain thread, until another
-    /// selection, with which this one was paired, has made its message. Otherwise nothing waits.
-    ///
-    /// # Cancellation
-    ///
-    /// Not a cancellation point.
+    /// Nothing waits.
     ///
     /// # Errors
     ///

@@ -144,41 +144,69 @@ pub(super) fn run(
 }
 
 /// Waits until a case is chosen; none if it is to begin again.
-fn wait(
-    cases: &[Case<'_>],
+fn wait<'a>(
+    cases: &'a [Case<'a>],
     purpose: Purpose,
     deadline: Option<Instant>,
 ) -> Option<(usize, Chosen)> {
     let selection = Selection::new(Waiter::current());
-    let watches = purpose == Purpose::Watch;
-    let mut registered = Vec::with_capacity(cases.len());
-    let mut is_ready = false;
-    for (at, case) in cases.iter().enumerate() {
-        let one = case.arm.register(&selection, at, watches);
-        is_ready = one.is_ready;
-        registered.push(one);
-        if is_ready {
-            break;
-        }
-    }
-    let synchronise = |at: usize| {
-        let one: Option<&Registered<'_>> = registered.get(at);
-        one.and_then(|one| one.standing.as_ref()).into_iter().for_each(|one| one.synchronise());
-    };
-    let chosen = if is_ready {
-        selection.close(synchronise)
+    let registered = Vec::with_capacity(cases.len());
+    let mut waiting = Waiting { cases, purpose, selection: &selection, registered };
+    let is_ready = cases.iter().enumerate().any(|(at, case)| {
+        let one = case.arm.register(&selection, at, purpose == Purpose::Watch);
+        let is_ready = one.is_ready;
+        waiting.registered.push(one);
+        is_ready
+    });
+    let at = if is_ready {
+        waiting.close()?
     } else {
         let ready = cases.iter().filter_map(|case| case.arm.deadline());
         let mut limit = Limit::from(ready.chain(deadline).min());
         let looks = || cases.iter().any(|case| case.arm.only_wakes() && case.arm.is_ready());
-        selection.wait(&mut limit, looks, synchronise).ok()
+        selection.wait(&mut limit, looks, |at| waiting.synchronise(at)).ok()?
     };
-    let at = chosen?;
-    let standing = registered[at].standing.take();
-    drop(registered);
     match purpose {
-        Purpose::Choose => Some((cases[at].index, standing?.accept()?)),
+        Purpose::Choose => Some((cases[at].index, waiting.accept(at)?)),
         Purpose::Watch => None,
+    }
+}
+
+/// A selection that stands in line.
+struct Waiting<'a> {
+    cases: &'a [Case<'a>],
+    purpose: Purpose,
+    selection: &'a Selection,
+    registered: Vec<Registered<'a>>,
+}
+
+impl Waiting<'_> {
+    fn synchronise(&self, at: usize) {
+        let standing = self.registered.get(at).and_then(|one| one.standing.as_ref());
+        standing.into_iter().for_each(|standing| standing.synchronise());
+    }
+
+    fn close(&self) -> Option<usize> {
+        self.selection.close(|at| self.synchronise(at))
+    }
+
+    fn accept(&mut self, at: usize) -> Option<Chosen> {
+        self.registered[at].standing.take()?.accept()
+    }
+}
+
+impl Drop for Waiting<'_> {
+    /// A panic in the middle (of a waker, or of a case): what it was chosen for meanwhile is given
+    /// up, or somebody would wait for it for ever.
+    fn drop(&mut self) {
+        if !std::thread::panicking() || self.purpose == Purpose::Watch {
+            return;
+        }
+        if let Some(at) = self.close() {
+            if let Some(chosen) = self.accept(at) {
+                self.cases[at].arm.abandon(chosen);
+            }
+        }
     }
 }
 
