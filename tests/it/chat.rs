@@ -110,8 +110,8 @@ fn a_client_that_is_slow() {
     let server = Server::start_with("chat", &["--keep", "8", "--write-timeout", "60000"]);
     let mut slow = Client::join(&server, "slow");
     let mut talker = Client::join(&server, "talker");
-    talker.flood(LINES);
     assert_eq!(slow.line(), "* talker is here");
+    talker.flood(LINES);
     let (mut seen, mut missed) = (0, 0);
     loop {
         let line = slow.line();
