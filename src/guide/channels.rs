@@ -107,24 +107,27 @@
 //! assert_eq!(event(&channel::never(), &outbox), "nobody wants 42");
 //! ```
 //!
-//! and the others, of tasks, tokens and whatever can be polled:
+//! and the others, of tasks, tokens, notifications and whatever can be polled:
 //!
 //! ```
-//! use std::io::{self, Write};
+//! use std::io::{self, Read, Write};
 //! use std::os::unix::net::UnixStream;
 //!
 //! use sedge::io::Source;
 //! use sedge::select;
+//! use sedge::sync::Notify;
 //! use sedge::task::{self, CancelToken, JoinHandle};
 //!
 //! fn event(
 //!     mut work: JoinHandle<u32>,
 //!     stop: &CancelToken,
+//!     reload: &Notify,
 //!     socket: &Source<UnixStream>,
 //! ) -> io::Result<&'static str> {
 //!     select! {
 //!         join(work) -> result => Ok(if result.is_ok() { "done" } else { "failed" }),
 //!         cancelled(stop) => Ok("stopped"),
+//!         notified(reload) => Ok("told to reload"),
 //!         // Ready, and not yet read.
 //!         readable(socket) -> ready => ready.map(|()| "somebody says something"),
 //!     }
@@ -136,15 +139,18 @@
 //! }
 //!
 //! sedge::run(|| {
-//!     let stop = CancelToken::new();
+//!     let (stop, reload) = (CancelToken::new(), Notify::new());
 //!     let (mut there, here) = UnixStream::pair()?;
 //!     let here = Source::new(here)?;
-//!     assert_eq!(event(sedge::spawn(|| 1), &stop, &here)?, "done");
+//!     let event = |work| event(work, &stop, &reload, &here);
+//!     assert_eq!(event(sedge::spawn(|| 1))?, "done");
+//!     reload.notify_one();
+//!     assert_eq!(event(sedge::spawn(forever))?, "told to reload");
 //!     there.write_all(b"!")?;
-//!     assert_eq!(event(sedge::spawn(forever), &stop, &here)?, "somebody says something");
-//!     here.read_with(|mut here| io::Read::read(&mut here, &mut [0]))?;
+//!     assert_eq!(event(sedge::spawn(forever))?, "somebody says something");
+//!     here.read_with(|mut here| here.read(&mut [0]))?;
 //!     stop.cancel();
-//!     assert_eq!(event(sedge::spawn(forever), &stop, &here)?, "stopped");
+//!     assert_eq!(event(sedge::spawn(forever))?, "stopped");
 //!     io::Result::Ok(())
 //! })?;
 //! # Ok::<_, io::Error>(())
@@ -153,11 +159,10 @@
 //! `writable` is the same for writing, and a bare `default` makes it a look that does not wait.
 //! Cases that are not known beforehand are added to a [`Select`]. A handle is moved into its case,
 //! so in a loop that case is the last thing that happens. What can be no case, a [`broadcast`] or a
-//! [`Notify`] say, is waited for by a task of its own, which passes it on or is itself the case.
+//! signal say, is waited for by a task of its own, which passes it on or is itself the case.
 //!
-//! Where several can go ahead at once
-//! chance decides, so that one busy channel cannot starve another; [`select_biased!`] takes the
-//! first, for what is urgent:
+//! Where several can go ahead at once chance decides, so that one busy channel cannot starve
+//! another; [`select_biased!`] takes the first, for what is urgent:
 //!
 //! ```
 //! use sedge::sync::channel;
@@ -355,7 +360,7 @@
 //!
 //! All of this works on plain threads, too, inside a runtime or without one: there it blocks the
 //! thread. So a thread that only reads from a terminal, or a C library's callback, can feed tasks,
-//! with back-pressure. For futures there are twins: `recv_async`, `acquire_async` and their kind.
+//! with back-pressure. For futures there are twins: `recv_async`, `lock_async` and their kind.
 //!
 //! ```
 //! use std::thread;
