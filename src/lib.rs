@@ -34,8 +34,8 @@
 //!
 //! **It is not for** other systems than Linux on x86-64 and AArch64, nor for crates that need
 //! tokio. A waiting task keeps its stack, a page at least, where a future keeps a few hundred
-//! bytes. UDP and Unix sockets, files, and locks and channels for tasks are still to come. And a
-//! task shares its thread with others, from which follow [three rules](#the-three-rules).
+//! bytes. UDP and Unix sockets, and files, are still to come. And a task shares its thread with
+//! others, from which follow [three rules](#the-three-rules).
 //!
 //! # Coming from threads, tokio or Go
 //!
@@ -48,7 +48,9 @@
 //! | `set_read_timeout` | `timeout(…).await` | `SetReadDeadline` | `set_read_timeout` |
 //! | `thread::sleep` | `time::sleep` | `time.Sleep` | [`time::sleep`] |
 //! | `thread::park`, `unpark` | `Notify` | a channel | [`task::park`], [`task::Task::unpark`] |
-//! | `mpsc::channel` | `mpsc` | `chan` | a channel for futures in [`task::block_on`] |
+//! | `mpsc::channel` | `mpsc` | `chan` | [`sync::channel`], [`sync::mpsc`] |
+//! | | `select!` | `select` | [`select!`] |
+//! | `Mutex`, `Condvar` | `Mutex`, `Notify` | `sync.Mutex`, `Cond` | the same in [`sync`] |
 //! | `thread::yield_now` | `yield_now` | `runtime.Gosched` | [`task::yield_now`] |
 //! | any call that blocks | `spawn_blocking` | any call that blocks | [`blocking()`](fn@blocking) |
 //! | an executor's `block_on` | `.await` | | [`task::block_on`] |
@@ -94,6 +96,35 @@
 //!     halves.map(|task| task.join().unwrap()).sum()
 //! });
 //! assert_eq!(sum, 500_500);
+//! ```
+//!
+//! # Channels, and the first of several
+//!
+//! Tasks, threads and futures hand things over by channels, and wait for several things at a time
+//! with [`select!`]. [The guide's page on channels](guide::channels) says which channel is for
+//! what, and what else there is in [`sync`].
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use sedge::select;
+//! use sedge::sync::channel;
+//!
+//! sedge::run(|| {
+//!     let (sender, receiver) = channel::bounded(8); // The ninth waits for room.
+//!     sedge::spawn(move || (1..=3).try_for_each(|n| sender.send(n)));
+//!     let mut sum = 0;
+//!     loop {
+//!         select! {
+//!             recv(receiver) -> message => match message {
+//!                 Ok(n) => sum += n,
+//!                 Err(_) => break, // All senders are gone.
+//!             },
+//!             default(Duration::from_secs(10)) => panic!("nothing comes"),
+//!         }
+//!     }
+//!     assert_eq!(sum, 6);
+//! });
 //! ```
 //!
 //! # Blocking work, and files
@@ -219,12 +250,14 @@
 //! If a task parks while it holds a std or `parking_lot` lock, and another task of its worker wants
 //! that lock, the second blocks the thread that the first needs to go on: the worker hangs for
 //! good. A `LazyLock` whose initialiser waits is such a lock, too. Keep the guard's scope free of
-//! waits, or put the stretch into [`task::no_park`], in which every wait blocks the thread.
+//! waits, or take a lock of [`sync`], which parks who waits for it and may be held over any wait.
+//! For a lock that is not yours put the stretch into [`task::no_park`], in which every wait blocks
+//! the thread.
 //!
-//! The locks themselves are fine as long as they are held briefly. But all of std that waits for
-//! long blocks the worker: `mpsc`, `Condvar`, `Barrier`, `thread::sleep`, joining a thread, files,
-//! stdin. Use [`task::park`], [`task::JoinHandle::join`], [`time::sleep`], a channel for futures in
-//! [`task::block_on`], or [`blocking()`](fn@blocking).
+//! A thread's locks are fine as long as they are held briefly. But all of std that waits for long
+//! blocks the worker: `mpsc`, `Condvar`, `Barrier`, `thread::sleep`, joining a thread, files,
+//! stdin. Use what [`sync`] has of them, [`time::sleep`], [`task::JoinHandle::join`], and for the
+//! rest [`blocking()`](fn@blocking).
 //!
 //! ## Compute in `blocking`
 //!

@@ -11,7 +11,8 @@
 //! | [`scope`] | `thread::scope` | | `WaitGroup`; does not wait by itself | | `scope`, `unsafe` |
 //! | [`try_scope`] | | `JoinSet` and `?` | `errgroup.WithContext` | links | |
 //! | [`JoinSet`] | | `JoinSet` | a channel of results | | |
-//! | [the first of several] | | `select!` | `select` | `receive` | `select!` |
+//! | [the first of several], [`select!`] | | `select!` | `select` | `receive` | `select!` |
+//! | [channels] | `mpsc` | `mpsc` | `chan` | a mailbox | `mpsc`, `mpmc` |
 //! | [`spawn_local`] | | `LocalSet` | | | `spawn_local`, `unsafe` |
 //! | [`JoinHandle::cancel`] | | `abort` | | `exit(Pid, Reason)` | `cancel`, `unsafe` |
 //! | [`CancelToken`] | a flag | `CancellationToken` | `context.WithCancel` | | |
@@ -31,6 +32,8 @@
 //! [`try_scope`]: crate::try_scope()
 //! [`JoinSet`]: crate::task::JoinSet
 //! [the first of several]: scopes#the-first-of-several
+//! [`select!`]: crate::select!
+//! [channels]: channels#the-same-in-other-places
 //! [`spawn_local`]: crate::task::spawn_local()
 //! [`JoinHandle::cancel`]: crate::task::JoinHandle::cancel
 //! [`CancelToken`]: crate::task::CancelToken

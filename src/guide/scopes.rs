@@ -188,7 +188,8 @@
 //! });
 //! ```
 //!
-//! Channels, and a `select!` over them, come in a later release.
+//! Over tasks, channels and tokens together there is [`select!`](crate::select!): see
+//! [the page on channels](super::channels#several-at-a-time).
 //!
 //! # Without `Send`
 //!
