@@ -1,18 +1,19 @@
 //! How anything waits: a task parks, a thread blocks, a future returns `Pending`.
 //!
-//! Everything in Sedge that can wait (sources, joins, timers, the blocking pool, and later locks
-//! and channels) waits through this module, so that each of the three kinds of waiter works
-//! everywhere. [`WaitQueue`] is the tool: its user states a condition, and who makes the condition
-//! true wakes.
+//! Everything in Sedge that can wait (sources, joins, timers, the blocking pool, locks and
+//! channels) waits through this module, so that each of the three kinds of waiter works everywhere.
+//! There are two tools. [`WaitList`] is a state under a lock, and lines of calls that wait for it:
+//! whoever changes the state answers one. [`WaitQueue`], built on it, is for a condition that is
+//! kept elsewhere: its user states it, and who makes it true wakes.
 //!
 //! # Waking in two steps
 //!
 //! A [`Waiter`] for a task is a *borrowed* reference: no count is touched. What keeps it alive is
-//! that a task leaves its queue, under the queue's lock, before it goes on. So a waker must be done
-//! with the reference before it lets go of that lock, yet scheduling a task may take a system call,
-//! which does not belong under a lock. [`Waiter::claim`], under the lock, moves the task from
-//! parked to active; from then on nobody else can make it run, so it cannot finish. The [`Wakeup`]
-//! that comes back is delivered after the lock is released.
+//! that a task leaves its line, under the line's lock, or is answered, before it goes on. So a
+//! waker must be done with the reference before it lets go of that lock, yet scheduling a task may
+//! take a system call, which does not belong under a lock. [`Waiter::claim`], under the lock, moves
+//! the task from parked to active; from then on nobody else can make it run, so it cannot finish.
+//! The [`Wakeup`] that comes back is delivered after the lock is released.
 //!
 //! # Spurious wakes
 //!
