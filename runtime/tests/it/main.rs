@@ -18,6 +18,7 @@ mod barriers;
 mod broadcasts;
 mod canaries;
 mod cancelling;
+mod channel_bugs;
 mod channels;
 mod condvars;
 mod exits;
