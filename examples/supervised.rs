@@ -14,6 +14,7 @@ use std::env;
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sedge::net::{TcpListener, TcpStream};
 use sedge::signal::{SIGINT, SIGTERM, Signals};
@@ -35,6 +36,7 @@ fn serve(address: &str) -> io::Result<()> {
     let listener = Arc::new(TcpListener::bind(address)?);
     println!("listening on {}", listener.local_addr()?);
     let supervisor = Supervisor::new(Strategy::OneForOne)
+        .intensity(3, Duration::from_secs(60))
         .on_restart(|child, failure| eprintln!("supervised: {child} {failure}; it is restarted"))
         .child("worker", Restart::Permanent, move || work(&listener));
 

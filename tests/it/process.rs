@@ -4,7 +4,7 @@ use std::env;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -123,6 +123,17 @@ impl Server {
         let address = line.strip_prefix("listening on ").and_then(|address| address.parse().ok());
         let address = address.unwrap_or_else(|| panic!("{name} begins with {line:?}"));
         Self { program, address }
+    }
+
+    /// As many connections as there are descriptors for, up to a thousand. The guard keeps other
+    /// tests from asking for as many meanwhile.
+    pub(crate) fn a_thousand() -> (impl Drop, usize) {
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        /// What all other tests need meanwhile.
+        const OTHERS: u64 = 250;
+        let guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let limit = rlimit::increase_nofile_limit(u64::MAX).unwrap();
+        (guard, limit.saturating_sub(OTHERS).min(1000) as usize)
     }
 
     /// A connection whose reads and writes fail rather than hang.

@@ -161,7 +161,8 @@ fn sources() {
             near.write_all(b"ping").unwrap();
             assert_eq!(reading.join().unwrap(), (4, 2));
         });
-        let file = Source::new(std::fs::File::open("Cargo.toml").unwrap()).unwrap();
+        let program = std::env::current_exe().unwrap();
+        let file = Source::new(std::fs::File::open(program).unwrap()).unwrap();
         select! {
             // A file is always ready, and cannot be waited for.
             readable(file) -> _ => {}
