@@ -355,12 +355,14 @@ impl<T> Channel<T> {
             drop(list);
             // Without a hand it is held by a selection, which wakes it.
             let Some(hand) = place.as_mut().payload() else { return Poll::Pending };
-            let Some(left) = hand.message.take() else { return Poll::Ready(Ok(())) };
-            if matches!(hand.note, Note::Disconnected) {
-                return Poll::Ready(Err(SendError(left)));
-            }
-            *message = Some(left);
+            let left = hand.message.take();
+            let is_disconnected = matches!(hand.note, Note::Disconnected);
             *standing = None;
+            match left {
+                None => return Poll::Ready(Ok(())),
+                Some(left) if is_disconnected => return Poll::Ready(Err(SendError(left))),
+                left => *message = left,
+            }
         }
         let left = message.take().expect("polled after it was ready");
         let mut place = Box::pin(Place::new(&self.list, Hand::new(Some(left))));
