@@ -3,7 +3,7 @@ use std::net::TcpStream;
 
 use rustix::process::Signal;
 
-use crate::process::Server;
+use crate::process::{HUNG, Server};
 
 /// Says a line, and returns the answer; nothing if the server has let go of the connection.
 fn say(mut stream: &TcpStream, line: &str) -> String {
@@ -43,8 +43,11 @@ fn it_comes_back() {
 #[test]
 fn it_gives_up() {
     let mut server = Server::start("supervised");
-    for _ in 0..4 {
-        assert_eq!(say(&connect(&server), "crash"), "");
+    // Four would do, but one that a worker takes along as it goes is no failure of the next.
+    for _ in 0..100 {
+        let Ok(stream) = TcpStream::connect(server.address) else { break };
+        stream.set_read_timeout(Some(HUNG)).unwrap();
+        say(&stream, "crash");
     }
     let (status, complaints) = server.wait();
     assert_eq!(status.code(), Some(1));
